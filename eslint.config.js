@@ -46,7 +46,11 @@ export default tseslint.config(
     },
   },
   { files: ['src/tools/exec.ts'], rules: allow('execa') },
-  { files: ['src/log.ts'], rules: allow('winston') },
+  {
+    files: ['src/log.ts'],
+    // winston's own types do not name the transport class that they export.
+    rules: { ...allow('winston'), '@typescript-eslint/no-unsafe-class-instance-assignment': 'off' },
+  },
   { files: ['src/cli.ts'], rules: allow('yargs') },
   { files: ['src/yaml.ts'], rules: allow('js-yaml') },
   { files: ['src/main.ts'], rules: { 'no-restricted-syntax': 'off' } },

@@ -1,0 +1,140 @@
+/**
+ * The command line. Stages are parsed by Node itself, because yargs costs a quarter of a node
+ * start and a job makes a dozen; whatever that parser does not take, and all else, goes to yargs.
+ */
+import { parseArgs } from 'node:util';
+import { UsageError } from './errors.ts';
+import { enableDebug } from './log.ts';
+
+/** Options of the four stages; the names of the Python tool of the same name keep working. */
+const stageOptions = {
+  runner: { type: 'string' },
+  settings: { type: 'string' },
+  'default-image': { type: 'string' },
+  id: { type: 'string' },
+  shell: { type: 'string' },
+  'bind-ro': { type: 'string', multiple: true },
+  verbose: { type: 'boolean', short: 'v' },
+  debug: { type: 'boolean' },
+} as const;
+
+const stageHelp = {
+  runner: { type: 'string', describe: "the runner's name, for people" },
+  'default-image': { type: 'string', describe: 'image for jobs that name none' },
+  id: { type: 'string', describe: 'job id, where GitLab Runner is too old to give a trusted one' },
+  shell: { type: 'string', describe: 'shell that reads the script' },
+  'bind-ro': { type: 'string', array: true, describe: 'HOST:MACHINE, bound read-only' },
+  verbose: { type: 'boolean', alias: 'v', hidden: true },
+} as const;
+
+export interface StageArguments {
+  readonly positionals: readonly string[];
+  /** The runner's name for people; it decides nothing. */
+  readonly runner?: string | undefined;
+  readonly settings?: string | undefined;
+  readonly 'default-image'?: string | undefined;
+  readonly id?: string | undefined;
+  readonly shell?: string | undefined;
+  readonly 'bind-ro'?: readonly string[] | undefined;
+  readonly verbose?: boolean | undefined;
+  readonly debug?: boolean | undefined;
+}
+
+type StageHandler = (args: StageArguments, signal: AbortSignal) => Promise<number>;
+
+interface Stage {
+  readonly operands: string;
+  /** False hides an old name from the help. */
+  readonly describe: string | false;
+  readonly load: () => Promise<StageHandler>;
+}
+
+const loadConfig = async (): Promise<StageHandler> => (await import('./commands/config.ts')).config;
+
+const stages: Readonly<Record<string, Stage>> = {
+  config: {
+    operands: '',
+    describe: 'GitLab stage: print the driver configuration',
+    load: loadConfig,
+  },
+  'gitlab-config': { operands: '', describe: false, load: loadConfig },
+  prepare: {
+    operands: '[image]',
+    describe: "GitLab stage: boot the job's machine",
+    load: async () => (await import('./commands/prepare.ts')).prepare,
+  },
+  run: {
+    operands: '<script> [stage]',
+    describe: 'GitLab stage: run one script in the machine',
+    load: async () => (await import('./commands/run.ts')).runStage,
+  },
+  cleanup: {
+    operands: '',
+    describe: "GitLab stage: destroy the job's machine",
+    load: async () => (await import('./commands/cleanup.ts')).cleanup,
+  },
+};
+
+/**
+ * Runs the command that the arguments name and returns the exit status.
+ * @throws UsageError for arguments that no command takes, and what the command throws.
+ */
+export async function runCli(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  const stage = parseStage(argv);
+  if (stage !== undefined) {
+    if (stage.args.debug === true) await enableDebug();
+    return (await stage.stage.load())(stage.args, signal);
+  }
+  return runYargs(argv, signal);
+}
+
+function parseStage(argv: readonly string[]): { stage: Stage; args: StageArguments } | undefined {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...argv],
+      options: stageOptions,
+      allowPositionals: true,
+    });
+    const [verb, ...rest] = positionals;
+    const stage = verb === undefined ? undefined : stages[verb];
+    return stage === undefined ? undefined : { stage, args: { ...values, positionals: rest } };
+  } catch {
+    return undefined;
+  }
+}
+
+async function runYargs(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  const { default: yargs } = await import('yargs');
+  let status = 0;
+  const cli = yargs([...argv])
+    .scriptName('nspawn-runner')
+    .version(NSPAWN_RUNNER_VERSION)
+    .usage('$0 COMMAND\n\nA fresh systemd-nspawn machine for every GitLab CI job.')
+    .option('settings', { type: 'string', describe: 'settings file', global: true })
+    .option('debug', { type: 'boolean', describe: 'one line per external command', global: true })
+    .middleware((args) => (args.debug === true ? enableDebug() : undefined))
+    .completion('completion', false)
+    .strict()
+    .recommendCommands()
+    .demandCommand(1, 'Say what to do; `nspawn-runner --help` lists the commands.')
+    .fail((message, error: unknown) => {
+      throw error instanceof Error ? error : new UsageError(message);
+    });
+
+  for (const [name, { operands, describe, load }] of Object.entries(stages)) {
+    cli.command({
+      command: `${name} ${operands}`.trim(),
+      describe,
+      builder: (command) => command.options(stageHelp),
+      handler: async (args) => {
+        const positionals = [args['script'], args['stage'], args['image']].filter(
+          (word): word is string => typeof word === 'string',
+        );
+        status = await (await load())({ ...args, positionals } as StageArguments, signal);
+      },
+    });
+  }
+
+  await cli.parseAsync();
+  return status;
+}
