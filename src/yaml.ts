@@ -1,0 +1,131 @@
+/** YAML text → value, with the line of every key for messages. */
+import { CORE_SCHEMA, Type, YAMLException, load, type Schema, type State } from 'js-yaml';
+import { SettingsError } from './errors.ts';
+
+export type YamlPath = readonly (string | number)[];
+
+export interface YamlDocument {
+  /** As messages name it. */
+  readonly file: string;
+  /** Undefined for a file without content. */
+  readonly value: unknown;
+  /** Line of the key or list item, from 1; undefined for what the file does not hold. */
+  readonly lineOf: (path: YamlPath) => number | undefined;
+}
+
+/** Key of the object that stands for `!reference [job, key]` in the dialect of GitLab CI. */
+export const REFERENCE = Symbol('!reference');
+
+export interface YamlOptions {
+  /**
+   * `core` is YAML 1.2 without dates, merge keys and repeated keys. `gitlab-ci` takes what
+   * .gitlab-ci.yml may hold: merge keys, repeated keys (the last wins) and `!reference`.
+   */
+  readonly dialect?: 'core' | 'gitlab-ci' | undefined;
+}
+
+/**
+ * Parses one YAML document.
+ * @throws SettingsError that names file, line and column.
+ */
+export function parseYaml(text: string, file: string, options: YamlOptions = {}): YamlDocument {
+  const isGitlabCi = options.dialect === 'gitlab-ci';
+  const lines = recordLines();
+  try {
+    const value: unknown = load(text, {
+      schema: isGitlabCi ? gitlabCiSchema() : CORE_SCHEMA,
+      json: isGitlabCi,
+      listener: lines.listener,
+    });
+    return { file, value: value ?? undefined, lineOf: (path) => lineAt(lines.root(), path) };
+  } catch (error) {
+    throw error instanceof YAMLException ? syntaxError(error, file) : error;
+  }
+}
+
+function gitlabCiSchema(): Schema {
+  const construct = (data: unknown): unknown => ({ [REFERENCE]: data });
+  return CORE_SCHEMA.extend({
+    implicit: [
+      new Type('tag:yaml.org,2002:merge', { kind: 'scalar', resolve: (text) => text === '<<' }),
+    ],
+    explicit: [new Type('!reference', { kind: 'sequence', construct })],
+  });
+}
+
+function syntaxError(error: YAMLException, file: string): SettingsError {
+  const mark = error.mark as { line: number; column: number } | undefined;
+  const place = mark === undefined ? '' : ` line ${mark.line + 1}, column ${mark.column + 1}`;
+  return new SettingsError(`${file}${place}: ${error.reason}.`, {
+    hint: 'Correct the YAML there; indentation is spaces, and every key stands once.',
+    cause: error,
+  });
+}
+
+interface Node {
+  readonly line: number;
+  value: unknown;
+  readonly children: Node[];
+  readonly entries: Map<string | number, Node>;
+}
+
+interface LineRecorder {
+  readonly listener: (event: 'open' | 'close', state: State) => void;
+  readonly root: () => Node | undefined;
+}
+
+/** js-yaml tells of nodes and never of paths: nodes are matched with the value when it is known. */
+function recordLines(): LineRecorder {
+  const open: Node[] = [];
+  let root: Node | undefined;
+  return {
+    root: () => root,
+    listener: (event, state) => {
+      if (event === 'open') {
+        open.push({ line: state.line + 1, value: undefined, children: [], entries: new Map() });
+        return;
+      }
+      const node = open.pop();
+      if (node === undefined) return;
+      node.value = state.result;
+      if (state.kind === 'mapping') matchMapping(node);
+      if (state.kind === 'sequence') matchSequence(node);
+      open.at(-1)?.children.push(node);
+      root = node;
+    },
+  };
+}
+
+/** Children come as key, value, key, value; a flow mapping such as `{a, b: 1}` leaves values out. */
+function matchMapping(node: Node): void {
+  const mapping = node.value as Readonly<Record<string, unknown>>;
+  for (let at = 0; at < node.children.length; at += 1) {
+    const key = node.children[at];
+    const value = node.children[at + 1];
+    if (key === undefined) return;
+    const name = String(key.value);
+    if (!Object.hasOwn(mapping, name)) continue;
+    const isPair = value !== undefined && Object.is(mapping[name], value.value);
+    node.entries.set(name, isPair ? { ...value, line: key.line } : key);
+    if (isPair) at += 1;
+  }
+}
+
+function matchSequence(node: Node): void {
+  if (!Array.isArray(node.value)) return;
+  const values = node.children.map((child) => child.value);
+  let from = 0;
+  for (const [index, item] of node.value.entries()) {
+    const at = values.indexOf(item, from);
+    const child = node.children[at];
+    if (child === undefined) continue;
+    node.entries.set(index, child);
+    from = at + 1;
+  }
+}
+
+function lineAt(root: Node | undefined, path: YamlPath): number | undefined {
+  let node = root;
+  for (const part of path) node = node?.entries.get(part);
+  return path.length === 0 ? undefined : node?.line;
+}
