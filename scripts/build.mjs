@@ -22,7 +22,7 @@ await build({
   sourcemap: 'linked',
   legalComments: 'linked',
   banner: { js: '#!/usr/bin/env node' },
-  define: { NSPAWN_RUNNER_VERSION: JSON.stringify(version) },
+  define: { NSPAWN_RUNNER_VERSION: JSON.stringify(version), 'import.meta.dirname': '__dirname' },
   logLevel: 'warning',
 });
 chmodSync(join(dist, 'nspawn-runner.cjs'), 0o755);
