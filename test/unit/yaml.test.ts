@@ -61,7 +61,7 @@ describe('the core schema', () => {
     ['2024-01-01', '2024-01-01'],
     ['yes', 'yes'],
     ['0o17', 15],
-    ['~', null],
+    ['[~]', [null]],
     ['{<<: {a: 1}}', { '<<': { a: 1 } }],
   ])('%s', (yaml, value) => {
     expect(parseYaml(yaml, 'a.yaml').value).toEqual(value);
