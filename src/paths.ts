@@ -1,4 +1,17 @@
 /** Every fixed path of the host that we read. */
-export const DEFAULT_SETTINGS_FILE = '/etc/nspawn-runner/settings.yaml';
-export const DEFAULT_STATE_DIR = '/var/lib/nspawn-runner';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const SETTINGS_FILE = '/etc/nspawn-runner/settings.yaml';
+export const STATE_DIR = '/var/lib/nspawn-runner';
 export const OPERATOR_RECIPE_DIR = '/etc/nspawn-runner/recipes';
+
+/**
+ * Where the recipes that come with the program are: `PREFIX/share` of an installed program, which
+ * is in `PREFIX/lib/nspawn-runner`, or the checkout's own.
+ */
+export function shippedRecipeDir(): string {
+  const installed = join(__dirname, '../../share/nspawn-runner/recipes');
+  const checkout = join(__dirname, '../rootfs-recipes');
+  return existsSync(checkout) ? checkout : installed;
+}

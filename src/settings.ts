@@ -1,5 +1,8 @@
 /** The operator's settings: where they are read from, and what holds where they say nothing. */
-import { HostError } from './errors.ts';
+import { readFile } from 'node:fs/promises';
+import { SettingsError } from './errors.ts';
+import { OPERATOR_RECIPE_DIR, SETTINGS_FILE, STATE_DIR, shippedRecipeDir } from './paths.ts';
+import type { SettingsFile } from './settings-schema.ts';
 
 export interface Limits {
   /** Bytes; at most one of this and `memoryMaxPercent` is set. */
@@ -47,11 +50,127 @@ export interface Settings {
   readonly aptMirror: string | undefined;
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const HINT = 'Correct it; docs/settings.md has every key and its default.';
+
+/** What holds where the file says nothing. */
+export function defaultSettings(): Settings {
+  return {
+    stateDir: STATE_DIR,
+    recipeDirs: [OPERATOR_RECIPE_DIR, shippedRecipeDir()],
+    defaultImage: undefined,
+    allowedImages: undefined,
+    images: {},
+    shell: 'bash',
+    user: 'root',
+    buildsDir: '/builds',
+    cacheDir: '/cache',
+    keepBuilds: false,
+    gitlabRunner: 'auto',
+    limits: { tasksMax: 16_384 },
+    bootTimeoutSec: 60,
+    stopTimeoutSec: 3,
+    scriptStopTimeoutSec: 10,
+    deadlineMarginSec: 900,
+    trustJobIdVariable: false,
+    aptMirror: undefined,
+  };
+}
+
 /**
  * Reads `path`, else the file that `$NSPAWN_RUNNER_SETTINGS` names, else the default file. Only
  * the default file may be absent.
  * @throws SettingsError with every problem of the file.
  */
-export function loadSettings(path?: string): Promise<Settings> {
-  return Promise.reject(new HostError(`Settings "${path ?? ''}" cannot be read yet.`));
+export async function loadSettings(
+  path?: string,
+  env: Environment = process.env,
+): Promise<Settings> {
+  const variable = env['NSPAWN_RUNNER_SETTINGS'];
+  const named = path ?? (variable === '' ? undefined : variable);
+  const text = await readSettings(named ?? SETTINGS_FILE, named !== undefined);
+  return text === undefined ? defaultSettings() : parseSettings(text, named ?? SETTINGS_FILE);
+}
+
+async function readSettings(file: string, mustExist: boolean): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (!mustExist && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new SettingsError(`Settings file "${file}" cannot be read.`, {
+      details: [(error as Error).message],
+      hint: mustExist
+        ? 'Correct --settings or NSPAWN_RUNNER_SETTINGS; without both, the default file is read.'
+        : 'Let root read it, or remove it: every setting has a default.',
+      cause: error,
+    });
+  }
+}
+
+/**
+ * The settings that the text of a file makes.
+ * @throws SettingsError with every problem of the file.
+ */
+export async function parseSettings(text: string, file: string): Promise<Settings> {
+  // Loaded here: a host without a settings file pays for neither in its stages.
+  const { parseYaml } = await import('./yaml.ts');
+  const { SettingsFile, settingsKeysAt } = await import('./settings-schema.ts');
+  const document = parseYaml(text, file);
+  const parsed = SettingsFile.safeParse(document.value ?? {});
+  if (!parsed.success) {
+    const { schemaProblems, fileProblems } = await import('./file-problems.ts');
+    const problems = schemaProblems(document.value, parsed.error.issues, settingsKeysAt);
+    throw fileProblems(document, problems, HINT);
+  }
+  const settings = withDefaults(parsed.data);
+  const { buildsDir, cacheDir } = settings;
+  if (isBelow(buildsDir, cacheDir) || isBelow(cacheDir, buildsDir)) {
+    const { fileProblems } = await import('./file-problems.ts');
+    const [key, got, other] =
+      parsed.data.cache_dir === undefined
+        ? ['builds_dir', buildsDir, `cache_dir "${cacheDir}"`]
+        : ['cache_dir', cacheDir, `builds_dir "${buildsDir}"`];
+    const text = `expected a directory apart from ${other}, got "${got}"`;
+    throw fileProblems(document, [{ path: [key], text }], HINT);
+  }
+  return settings;
+}
+
+function withDefaults(file: SettingsFile): Settings {
+  const defaults = defaultSettings();
+  return {
+    stateDir: withoutSlash(file.state_dir ?? defaults.stateDir),
+    recipeDirs: file.recipe_dirs?.map(withoutSlash) ?? defaults.recipeDirs,
+    defaultImage: file.default_image ?? defaults.defaultImage,
+    allowedImages: file.allowed_images ?? defaults.allowedImages,
+    images: file.images ?? defaults.images,
+    shell: file.shell ?? defaults.shell,
+    user: file.user ?? defaults.user,
+    buildsDir: withoutSlash(file.builds_dir ?? defaults.buildsDir),
+    cacheDir: withoutSlash(file.cache_dir ?? defaults.cacheDir),
+    keepBuilds: file.keep_builds ?? defaults.keepBuilds,
+    gitlabRunner: file.gitlab_runner ?? defaults.gitlabRunner,
+    limits: {
+      memoryMaxBytes: file.limits?.memory_max?.bytes,
+      memoryMaxPercent: file.limits?.memory_max?.percent,
+      cpuWeight: file.limits?.cpu_weight,
+      cpuQuotaPercent: file.limits?.cpu_quota,
+      tasksMax: file.limits?.tasks_max ?? defaults.limits.tasksMax,
+    },
+    bootTimeoutSec: file.boot_timeout ?? defaults.bootTimeoutSec,
+    stopTimeoutSec: file.stop_timeout ?? defaults.stopTimeoutSec,
+    scriptStopTimeoutSec: file.script_stop_timeout ?? defaults.scriptStopTimeoutSec,
+    deadlineMarginSec: file.deadline_margin ?? defaults.deadlineMarginSec,
+    trustJobIdVariable: file.trust_job_id_variable ?? defaults.trustJobIdVariable,
+    aptMirror: file.apt_mirror ?? defaults.aptMirror,
+  };
+}
+
+function withoutSlash(path: string): string {
+  return path.replace(/\/$/, '');
+}
+
+function isBelow(path: string, directory: string): boolean {
+  return `${path}/`.startsWith(`${directory}/`);
 }

@@ -1,0 +1,230 @@
+/**
+ * The shape of settings.yaml. A schema's error is what it expects, as a noun: file-problems.ts makes
+ * the sentence. `default` in the metadata is how an operator would write what settings.ts holds; a
+ * unit test compares the two.
+ */
+import * as z from 'zod/mini';
+import { parseDuration, parsePercent, parseSize } from './sizes.ts';
+
+const MAX_DURATION_SEC = 7 * 86_400;
+const CHROOT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+/** No "..", no "//", nothing that mount(8), a unit or a bind option would read as syntax. */
+const SAFE_PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+\/?$/;
+const USER_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,30}$/;
+const GITLAB_RUNNER = new RegExp(`^(?:auto|none)$|${SAFE_PATH.source}`);
+const MIRROR = /^(?:https?|file):\/\/[^\s"'\\]+$/;
+
+interface About {
+  readonly description: string;
+  readonly default?: unknown;
+}
+
+function text(expected: string, pattern: RegExp, about: About) {
+  return z.optional(
+    z
+      .string({ error: expected })
+      .check(z.regex(pattern, { error: expected }), z.meta({ ...about })),
+  );
+}
+
+/** A string or a number that `parse` turns into what the inside wants. */
+function parsed<T>(
+  expected: string,
+  parse: (value: string | number) => T | undefined,
+  about: About,
+) {
+  return z.optional(
+    z.pipe(
+      z.union([z.string(), z.number()], { error: expected }).check(z.meta({ ...about })),
+      z.transform((value, context): T => {
+        const result = parse(value);
+        if (result !== undefined) return result;
+        context.issues.push({ code: 'custom', message: expected, input: value });
+        return z.NEVER;
+      }),
+    ),
+  );
+}
+
+function wholeNumber(expected: string, minimum: number, maximum: number, about: About) {
+  return z.optional(
+    z
+      .int({ error: expected })
+      .check(
+        z.minimum(minimum, { error: expected }),
+        z.maximum(maximum, { error: expected }),
+        z.meta({ ...about }),
+      ),
+  );
+}
+
+function yesNo(about: About) {
+  return z.optional(z.boolean({ error: 'true or false' }).check(z.meta({ ...about })));
+}
+
+function listOf(expected: string, pattern: RegExp, about: About) {
+  return z.optional(
+    z
+      .array(z.string({ error: expected }).check(z.regex(pattern, { error: expected })), {
+        error: `a list, each item ${expected}`,
+      })
+      .check(z.meta({ ...about })),
+  );
+}
+
+const duration = (example: string, isAllowed: (seconds: number) => boolean, about: About) =>
+  parsed(
+    `a duration such as ${example}, at most 7 days`,
+    (value) => {
+      const seconds = parseDuration(value);
+      return seconds !== undefined && isAllowed(seconds) && seconds <= MAX_DURATION_SEC
+        ? seconds
+        : undefined;
+    },
+    about,
+  );
+const orZero = (seconds: number): boolean => seconds >= 0;
+const moreThanZero = (seconds: number): boolean => seconds > 0;
+
+interface MemoryMax {
+  readonly bytes?: number;
+  readonly percent?: number;
+}
+
+function memoryMax(value: string | number): MemoryMax | undefined {
+  const percent = typeof value === 'string' ? parsePercent(value) : undefined;
+  if (percent !== undefined) return percent > 0 && percent <= 100 ? { percent } : undefined;
+  const bytes = parseSize(value);
+  return bytes !== undefined && bytes > 0 ? { bytes } : undefined;
+}
+
+function cpuQuota(value: string | number): number | undefined {
+  const percent = typeof value === 'string' ? parsePercent(value) : undefined;
+  return percent !== undefined && percent > 0 ? percent : undefined;
+}
+
+const limits = z.strictObject(
+  {
+    memory_max: parsed('a size such as 4G or a percentage such as 40%', memoryMax, {
+      description:
+        "Memory that a job may use: a size, or a percentage of the host's. No limit unless set.",
+    }),
+    cpu_weight: wholeNumber('a whole number from 1 to 10000', 1, 10_000, {
+      description: 'Share of the CPU when jobs compete, systemd.resource-control(5).',
+    }),
+    cpu_quota: parsed('a percentage such as 200%', cpuQuota, {
+      description: 'CPU time that a job may use; 200% is two CPUs. No limit unless set.',
+    }),
+    tasks_max: wholeNumber('a whole number from 64 to 4194304', 64, 4_194_304, {
+      description: 'Processes and threads that a job may have.',
+      default: 16_384,
+    }),
+  },
+  { error: 'a map of limits' },
+);
+
+const inMachine = 'an absolute path of letters, digits, ".", "_" and "-", such as /builds';
+
+export const SettingsFile = z
+  .strictObject(
+    {
+      state_dir: text(
+        'an absolute path of letters, digits, ".", "_" and "-", such as /var/lib/nspawn-runner',
+        SAFE_PATH,
+        {
+          description: 'Where chroots, job directories and caches live; one file system.',
+          default: '/var/lib/nspawn-runner',
+        },
+      ),
+      recipe_dirs: listOf('an absolute path', SAFE_PATH, {
+        description: 'Directories that are searched for recipes; the first that has one wins.',
+      }),
+      default_image: text('the name of an image, such as debian-12', /^\S+$/, {
+        description: 'Image for jobs that name none. Without it such jobs fail.',
+      }),
+      allowed_images: listOf('a glob such as debian-*', /^\S+$/, {
+        description:
+          'Images that jobs may name. "*" and "?" stop at a slash, "**" does not. Every image unless set.',
+      }),
+      images: z.optional(
+        z
+          .record(
+            z.string(),
+            z
+              .string({ error: 'the name of a chroot' })
+              .check(z.regex(CHROOT_NAME, { error: 'the name of a chroot' })),
+            { error: 'a map of images to chroots' },
+          )
+          .check(
+            z.meta({ description: 'Chroots for images that are named otherwise.', default: {} }),
+          ),
+      ),
+      shell: z.optional(
+        z.enum(['bash', 'sh'], { error: '"bash" or "sh"' }).check(
+          z.meta({
+            description: 'Shell that reads the scripts, in every chroot.',
+            default: 'bash',
+          }),
+        ),
+      ),
+      user: text('the name of a user', USER_NAME, {
+        description: 'User of the machine who runs the scripts.',
+        default: 'root',
+      }),
+      builds_dir: text(inMachine, SAFE_PATH, {
+        description: 'Where projects are checked out, in the machine.',
+        default: '/builds',
+      }),
+      cache_dir: text(inMachine, SAFE_PATH, {
+        description: "Where the project's cache directory of the host appears in the machine.",
+        default: '/cache',
+      }),
+      keep_builds: yesNo({
+        description: 'Keep builds on the host, per project and slot, for GIT_STRATEGY=fetch.',
+        default: false,
+      }),
+      gitlab_runner: text('"auto", "none" or an absolute path', GITLAB_RUNNER, {
+        description:
+          "The host's gitlab-runner, which uploads artifacts and caches from the machine.",
+        default: 'auto',
+      }),
+      limits: z.optional(limits),
+      boot_timeout: duration('60s', moreThanZero, {
+        description: 'How long a machine may take to boot.',
+        default: '60s',
+      }),
+      stop_timeout: duration('3s', orZero, {
+        description:
+          'How long a machine may take to power off before it is killed; 0 kills at once.',
+        default: '3s',
+      }),
+      script_stop_timeout: duration('10s', orZero, {
+        description: 'How long a cancelled script has from TERM to KILL.',
+        default: '10s',
+      }),
+      deadline_margin: duration('15min', orZero, {
+        description: "How long after the job's own timeout systemd ends the machine.",
+        default: '15min',
+      }),
+      trust_job_id_variable: yesNo({
+        description:
+          'Take the job id from CI_JOB_ID, which a job can forge, for GitLab Runner before 14.1.',
+        default: false,
+      }),
+      apt_mirror: text('a URL such as http://deb.debian.org/debian', MIRROR, {
+        description: 'Debian mirror for recipes that name none.',
+      }),
+    },
+    { error: 'a map of settings' },
+  )
+  .check(z.meta({ title: 'Settings of nspawn-runner', description: 'All keys are optional.' }));
+
+export type SettingsFile = z.output<typeof SettingsFile>;
+
+const limitKeys = Object.keys(limits.shape);
+const settingKeys = Object.keys(SettingsFile.shape);
+
+/** Keys of the map at `path`; at the top also those one level down, for `did you mean`. */
+export function settingsKeysAt(path: readonly (string | number)[]): readonly string[] {
+  return path.length > 0 ? limitKeys : [...settingKeys, ...limitKeys.map((key) => `limits.${key}`)];
+}
