@@ -1,0 +1,40 @@
+/** GitLab's cleanup stage: the job's machine is gone when it returns. */
+import { readdir } from 'node:fs/promises';
+import type { StageArguments } from '../cli.ts';
+import { jobTmpDir, readJob } from '../gitlab/job.ts';
+import { destroyMachine } from '../machine/destroy.ts';
+import { jobDirectory, jobsDirectory } from '../machine/job-directory.ts';
+import { machineName } from '../machine/names.ts';
+import { readRecord } from '../machine/record.ts';
+import { stageState } from '../stage-state.ts';
+
+const DEFAULT_STOP_TIMEOUT_SEC = 3;
+
+export async function cleanup(args: StageArguments, signal: AbortSignal): Promise<number> {
+  const { stateDir, trustJobIdVariable } = await stageState(args.settings);
+  const job = await readJob({ ...args, trustJobIdVariable, forCleanup: true });
+  const machine = job === undefined ? await provedByTmpDir(stateDir) : machineName(job);
+  if (machine === undefined) return 0;
+  const record = await readRecord(jobDirectory(stateDir, machine)).catch(() => undefined);
+  await destroyMachine({
+    stateDir,
+    machine,
+    stopTimeoutSec: record?.stopTimeoutSec ?? DEFAULT_STOP_TIMEOUT_SEC,
+    signal,
+  });
+  return 0;
+}
+
+/**
+ * Without a response file (disk full, GitLab Runner before 14.1) only a record that names the very
+ * temporary directory that GitLab Runner gave this attempt is acted on; all else is the reaper's.
+ */
+async function provedByTmpDir(stateDir: string): Promise<string | undefined> {
+  const tmpDir = jobTmpDir();
+  if (tmpDir === undefined) return undefined;
+  for (const name of await readdir(jobsDirectory(stateDir)).catch(() => [])) {
+    const record = await readRecord(jobDirectory(stateDir, name)).catch(() => undefined);
+    if (record?.tmpDir === tmpDir && record.machine === name) return name;
+  }
+  return undefined;
+}

@@ -1,0 +1,48 @@
+/** GitLab's run stage: one script in the job's machine. The hot path: it reads no settings. */
+import type { StageArguments } from '../cli.ts';
+import { UsageError } from '../errors.ts';
+import { clearExitCode, writeExitCode } from '../gitlab/exit-code-file.ts';
+import { verdictStatus } from '../gitlab/exit-status.ts';
+import { readJob } from '../gitlab/job.ts';
+import { say } from '../log.ts';
+import { jobDirectory } from '../machine/job-directory.ts';
+import { findMachineEnd } from '../machine/machine-end.ts';
+import { machineName } from '../machine/names.ts';
+import { judge, type ScriptOutcome } from '../machine/outcome.ts';
+import { readRecord } from '../machine/record.ts';
+import { runScript } from '../machine/run-script.ts';
+import { stageState } from '../stage-state.ts';
+
+/** How far back the journal is searched for the end of a machine that has left no record. */
+const JOURNAL_WINDOW_SEC = 3600;
+
+export async function runStage(args: StageArguments, signal: AbortSignal): Promise<number> {
+  await clearExitCode();
+  const [script, stage = 'script'] = args.positionals;
+  if (script === undefined) throw new UsageError('run: expected the path of a script.');
+  const { stateDir, trustJobIdVariable } = await stageState(args.settings);
+  const job = await readJob({ ...args, trustJobIdVariable });
+  if (job === undefined) throw new UsageError('run: there is no job.');
+  const machine = machineName(job);
+  const record = await readRecord(jobDirectory(stateDir, machine));
+  const outcome: ScriptOutcome =
+    record === undefined
+      ? { kind: 'machine-gone', end: await findMachineEnd(machine, secondsAgo(JOURNAL_WINDOW_SEC)) }
+      : await runScript({
+          record,
+          script,
+          stage,
+          shell: args.shell ?? record.shell,
+          signal,
+          output: process,
+        });
+  const verdict = judge(outcome, { machine, memoryLimit: record?.memoryLimit });
+  for (const line of verdict.lines) say(line);
+  if (verdict.verdict === 'success') return 0;
+  if (verdict.exitCode !== undefined) await writeExitCode(verdict.exitCode);
+  return verdictStatus(verdict.verdict, process.env);
+}
+
+function secondsAgo(seconds: number): number {
+  return Math.floor(Date.now() / 1000) - seconds;
+}

@@ -1,0 +1,79 @@
+/** systemctl(1): what the manager knows of a unit, and ending one. */
+import { CommandError } from '../errors.ts';
+import { run } from './exec.ts';
+
+export interface Where {
+  /** The machine whose manager is asked; the host's own without. */
+  readonly machine?: string;
+  readonly timeoutSec?: number;
+}
+
+export type UnitProperties = Readonly<Record<string, string>>;
+
+function target({ machine }: Where): string[] {
+  return machine === undefined ? [] : [`--machine=${machine}`];
+}
+
+/**
+ * Properties of a unit. One that does not exist answers too, with `LoadState=not-found` and
+ * `Result=success`, so read LoadState first.
+ */
+export async function showUnit(
+  unit: string,
+  properties: readonly string[],
+  where: Where = {},
+): Promise<UnitProperties> {
+  const { stdout } = await run(
+    'systemctl',
+    [...target(where), 'show', `--property=${properties.join(',')}`, '--', unit],
+    { timeoutSec: where.timeoutSec ?? 10 },
+  );
+  return parseProperties(stdout);
+}
+
+/** Parses `systemctl show`: one KEY=VALUE a line, the value may hold further equal signs. */
+export function parseProperties(text: string): UnitProperties {
+  const properties: Record<string, string> = {};
+  for (const line of text.split('\n')) {
+    const at = line.indexOf('=');
+    if (at > 0) properties[line.slice(0, at)] = line.slice(at + 1);
+  }
+  return properties;
+}
+
+/** What `is-system-running` says: `running`, `degraded`, `stopping` and so on. */
+export async function systemState(where: Where = {}): Promise<string> {
+  const { stdout } = await run('systemctl', [...target(where), 'show', '--property=SystemState'], {
+    timeoutSec: where.timeoutSec ?? 10,
+  });
+  return parseProperties(stdout)['SystemState'] ?? 'unknown';
+}
+
+/** Kills every process of a unit at once. A unit that is not there is no failure. */
+export async function killUnit(unit: string): Promise<void> {
+  await unlessGone(run('systemctl', ['kill', '--kill-whom=all', '--signal=KILL', '--', unit]));
+}
+
+/** Stops a unit and waits until it is stopped, its ExecStopPost= included. */
+export async function stopUnit(unit: string, timeoutSec: number): Promise<void> {
+  await unlessGone(run('systemctl', ['stop', '--', unit], { timeoutSec }));
+}
+
+/** Forgets that a unit failed. A unit that is not there is no failure. */
+export async function resetFailed(unit: string, where: Where = {}): Promise<void> {
+  await unlessGone(
+    run('systemctl', [...target(where), 'reset-failed', '--', unit], {
+      timeoutSec: where.timeoutSec ?? 10,
+    }),
+  );
+}
+
+async function unlessGone(command: Promise<unknown>): Promise<void> {
+  try {
+    await command;
+  } catch (error) {
+    if (error instanceof CommandError && /not (loaded|found)/.test(error.command.stderrTail))
+      return;
+    throw error;
+  }
+}
