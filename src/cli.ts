@@ -27,6 +27,12 @@ const stageHelp = {
   verbose: { type: 'boolean', alias: 'v', hidden: true },
 } as const;
 
+const tomlOptions = {
+  name: { type: 'string', describe: "the runner's name [the name of this host]" },
+  url: { type: 'string', describe: 'the GitLab instance' },
+  'template-config': { type: 'boolean', describe: 'for `gitlab-runner register` instead' },
+} as const;
+
 export interface StageArguments {
   readonly positionals: readonly string[];
   /** The runner's name for people; it decides nothing. */
@@ -134,6 +140,23 @@ async function runYargs(argv: readonly string[], signal: AbortSignal): Promise<n
       },
     });
   }
+
+  cli.command(
+    'toml',
+    "print the section for GitLab Runner's config.toml",
+    (command) => command.options(tomlOptions),
+    async (args) => {
+      status = await (await import('./commands/toml.ts')).toml(args);
+    },
+  );
+  cli.command(
+    'check',
+    'say whether this host can run jobs, and what is missing',
+    (command) => command.option('json', { type: 'boolean', describe: 'print JSON' }),
+    async (args) => {
+      status = await (await import('./commands/check.ts')).check(args);
+    },
+  );
 
   await cli.parseAsync();
   return status;
