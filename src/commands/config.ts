@@ -1,0 +1,55 @@
+/** GitLab's config stage: prints the driver configuration; nothing else may go to stdout. */
+import { basename } from 'node:path';
+import { listChroots } from '../chroot/store.ts';
+import type { StageArguments } from '../cli.ts';
+import { UsageError } from '../errors.ts';
+import { driverConfig } from '../gitlab/driver-config.ts';
+import { clearExitCode } from '../gitlab/exit-code-file.ts';
+import { chooseChroot } from '../gitlab/image.ts';
+import { jobEnv } from '../gitlab/job-env.ts';
+import { readJob } from '../gitlab/job.ts';
+import { machineName } from '../machine/names.ts';
+import { loadSettings, type Settings } from '../settings.ts';
+
+/**
+ * Fails at once for an image that no prepare could boot.
+ * @throws JobError for an unknown or refused image, which GitLab does not retry.
+ */
+export async function config(args: StageArguments): Promise<number> {
+  // A JobError here is an exit 1, after which GitLab Runner reads the file.
+  await clearExitCode();
+  const settings = await loadSettings(args.settings);
+  const job = await readJob({ ...args, trustJobIdVariable: settings.trustJobIdVariable });
+  if (job === undefined) throw new UsageError('config: there is no job.');
+  const defaultImage = args['default-image'] ?? settings.defaultImage;
+  // The Python tool's users have --default-image in prepare_args alone: no image is prepare's to judge.
+  if (job.image !== undefined || defaultImage !== undefined) {
+    const chroots = await listChroots(settings.stateDir);
+    chooseChroot({
+      image: job.image,
+      defaultImage,
+      allowedImages: settings.allowedImages,
+      images: settings.images,
+      chroots: chroots.map((chroot) => chroot.name),
+    });
+  }
+  process.stdout.write(
+    driverConfig({
+      machine: machineName(job),
+      version: NSPAWN_RUNNER_VERSION,
+      buildsDir: settings.buildsDir,
+      cacheDir: settings.cacheDir,
+      shell: scriptShell(args.shell, settings.shell),
+      jobEnv: jobEnv(settings.stateDir),
+    }),
+  );
+  return 0;
+}
+
+/** GitLab Runner writes scripts for a dialect: `--shell` may be a path, the dialect is its name. */
+function scriptShell(argument: string | undefined, setting: Settings['shell']): 'bash' | 'sh' {
+  if (argument === undefined) return setting;
+  const name = basename(argument);
+  if (name === 'bash' || name === 'sh') return name;
+  throw new UsageError(`--shell=${argument}: expected bash, sh, or the path of one of them.`);
+}
