@@ -1,6 +1,7 @@
 /** `nspawn-runner check`: can this host run jobs, and what is missing. */
 import { listChroots } from '../chroot/store.ts';
-import { SettingsError } from '../errors.ts';
+import { Failure, SettingsError } from '../errors.ts';
+import { chooseChroot } from '../gitlab/image.ts';
 import { judgeImages, judgeMmdebstrap } from '../host/base-trees.ts';
 import {
   isSystemdInit,
@@ -100,8 +101,19 @@ async function imageFindings(settings: Settings): Promise<Finding[]> {
   return judgeImages({
     chroots,
     images: settings.images,
-    defaultProblem: undefined,
+    defaultProblem: defaultProblem(settings, chroots),
   });
+}
+
+function defaultProblem(settings: Settings, chroots: readonly string[]): string | undefined {
+  if (settings.defaultImage === undefined) return undefined;
+  try {
+    chooseChroot({ ...settings, image: undefined, chroots });
+    return undefined;
+  } catch (error) {
+    if (error instanceof Failure) return error.message;
+    throw error;
+  }
 }
 
 async function binaryFinding(setting: string): Promise<Finding> {
