@@ -1,0 +1,50 @@
+/**
+ * One build of a name at a time. The lock is the kernel's, on an open file that mmdebstrap and all
+ * that it starts hold too: when it is free, nobody writes into a build of this name any more, even
+ * if its builder was killed.
+ */
+import { open, readdir, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HostError } from '../errors.ts';
+import { tryLock } from '../tools/flock.ts';
+import { removeTree } from '../tools/rm.ts';
+
+export const BUILDING = 'building-';
+
+/**
+ * Runs `build` with the lock of the chroot's directory.
+ * @throws HostError when someone else has it.
+ */
+export async function withBuildLock<T>(
+  name: string,
+  dir: string,
+  build: (lockFd: number) => Promise<T>,
+): Promise<T> {
+  const file = await open(join(dir, 'build.lock'), 'a+', 0o600);
+  try {
+    if (!(await tryLock(file.fd))) throw await busy(name, file);
+    await file.truncate(0);
+    await file.write(`${process.pid}\n`);
+    await sweepUnfinished(dir);
+    return await build(file.fd);
+  } finally {
+    await file.close();
+  }
+}
+
+async function busy(name: string, file: FileHandle): Promise<HostError> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(32), 0, 32, 0);
+  const pid = buffer.toString('utf8', 0, bytesRead).trim();
+  return new HostError(`Chroot "${name}" is being built already.`, {
+    details: [`Process ${pid === '' ? 'unknown' : pid} or what it started has not ended.`],
+    hint: 'Wait until it has ended, then try again.',
+  });
+}
+
+/** What a killed build left; `current` and the versions are never among it. */
+async function sweepUnfinished(dir: string): Promise<void> {
+  const names = await readdir(dir);
+  for (const entry of names.filter((entry) => entry.startsWith(BUILDING))) {
+    await removeTree(join(dir, entry));
+  }
+}
