@@ -4,6 +4,7 @@ import { build } from 'esbuild';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeSchemas } from './schema.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -29,3 +30,4 @@ chmodSync(join(dist, 'nspawn-runner.cjs'), 0o755);
 for (const name of ['boot.sh', 'frame.sh']) {
   copyFileSync(join(root, 'src/machine', name), join(dist, name));
 }
+await writeSchemas(root, dist);

@@ -11,7 +11,7 @@ export const OPERATOR_RECIPE_DIR = '/etc/nspawn-runner/recipes';
  * is in `PREFIX/lib/nspawn-runner`, or the checkout's own.
  */
 export function shippedRecipeDir(): string {
-  const installed = join(__dirname, '../../share/nspawn-runner/recipes');
-  const checkout = join(__dirname, '../rootfs-recipes');
+  const installed = join(import.meta.dirname, '../../share/nspawn-runner/recipes');
+  const checkout = join(import.meta.dirname, '../rootfs-recipes');
   return existsSync(checkout) ? checkout : installed;
 }

@@ -13,6 +13,9 @@ const SAFE_PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+\/?$/;
 const USER_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,30}$/;
 const GITLAB_RUNNER = new RegExp(`^(?:auto|none)$|${SAFE_PATH.source}`);
 const MIRROR = /^(?:https?|file):\/\/[^\s"'\\]+$/;
+/** systemd.time(7) up to days; a bare number is seconds. */
+const DURATION =
+  /^(?:\d+(?:\.\d+)?|(?:\d+(?:\.\d+)? *(?:ms|s|sec|seconds?|m|min|minutes?|h|hours?|d|days?) *)+)$/;
 
 interface About {
   readonly description: string;
@@ -27,15 +30,19 @@ function text(expected: string, pattern: RegExp, about: About) {
   );
 }
 
-/** A string or a number that `parse` turns into what the inside wants. */
-function parsed<T>(
-  expected: string,
-  parse: (value: string | number) => T | undefined,
-  about: About,
-) {
+interface Form<T> {
+  readonly expected: string;
+  /** For editors; `parse` has the last word. */
+  readonly pattern: RegExp;
+  readonly parse: (value: string | number) => T | undefined;
+}
+
+/** A string or a number that becomes what the inside wants. */
+function parsed<T>({ expected, pattern, parse }: Form<T>, about: About) {
+  const string = z.string().check(z.regex(pattern, { error: expected }));
   return z.optional(
     z.pipe(
-      z.union([z.string(), z.number()], { error: expected }).check(z.meta({ ...about })),
+      z.union([string, z.number()], { error: expected }).check(z.meta({ ...about })),
       z.transform((value, context): T => {
         const result = parse(value);
         if (result !== undefined) return result;
@@ -72,17 +79,16 @@ function listOf(expected: string, pattern: RegExp, about: About) {
   );
 }
 
-const duration = (example: string, isAllowed: (seconds: number) => boolean, about: About) =>
-  parsed(
-    `a duration such as ${example}, at most 7 days`,
-    (value) => {
-      const seconds = parseDuration(value);
-      return seconds !== undefined && isAllowed(seconds) && seconds <= MAX_DURATION_SEC
-        ? seconds
-        : undefined;
-    },
-    about,
-  );
+function duration(example: string, isAllowed: (seconds: number) => boolean, about: About) {
+  const parse = (value: string | number): number | undefined => {
+    const seconds = parseDuration(value);
+    return seconds !== undefined && isAllowed(seconds) && seconds <= MAX_DURATION_SEC
+      ? seconds
+      : undefined;
+  };
+  const expected = `a duration such as ${example}, at most 7 days`;
+  return parsed({ expected, pattern: DURATION, parse }, about);
+}
 const orZero = (seconds: number): boolean => seconds >= 0;
 const moreThanZero = (seconds: number): boolean => seconds > 0;
 
@@ -105,16 +111,24 @@ function cpuQuota(value: string | number): number | undefined {
 
 const limits = z.strictObject(
   {
-    memory_max: parsed('a size such as 4G or a percentage such as 40%', memoryMax, {
-      description:
-        "Memory that a job may use: a size, or a percentage of the host's. No limit unless set.",
-    }),
+    memory_max: parsed(
+      {
+        expected: 'a size such as 4G or a percentage such as 40%',
+        pattern: /^\d+(?:\.\d+)?[KMGT%]?$/,
+        parse: memoryMax,
+      },
+      {
+        description:
+          "Memory that a job may use: a size, or a percentage of the host's. No limit unless set.",
+      },
+    ),
     cpu_weight: wholeNumber('a whole number from 1 to 10000', 1, 10_000, {
       description: 'Share of the CPU when jobs compete, systemd.resource-control(5).',
     }),
-    cpu_quota: parsed('a percentage such as 200%', cpuQuota, {
-      description: 'CPU time that a job may use; 200% is two CPUs. No limit unless set.',
-    }),
+    cpu_quota: parsed(
+      { expected: 'a percentage such as 200%', pattern: /^\d+(?:\.\d+)?%$/, parse: cpuQuota },
+      { description: 'CPU time that a job may use; 200% is two CPUs. No limit unless set.' },
+    ),
     tasks_max: wholeNumber('a whole number from 64 to 4194304', 64, 4_194_304, {
       description: 'Processes and threads that a job may have.',
       default: 16_384,
