@@ -6,7 +6,6 @@
 import * as z from 'zod/mini';
 import { parseDuration, parsePercent, parseSize } from './sizes.ts';
 
-const MAX_DURATION_SEC = 7 * 86_400;
 const CHROOT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 /** No "..", no "//", nothing that mount(8), a unit or a bind option would read as syntax. */
 const SAFE_PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+\/?$/;
@@ -79,18 +78,22 @@ function listOf(expected: string, pattern: RegExp, about: About) {
   );
 }
 
-function duration(example: string, isAllowed: (seconds: number) => boolean, about: About) {
+interface Range {
+  readonly example: string;
+  /** As an operator writes it. */
+  readonly longest: string;
+  readonly zero: boolean;
+}
+
+function duration({ example, longest, zero }: Range, about: About) {
   const parse = (value: string | number): number | undefined => {
     const seconds = parseDuration(value);
-    return seconds !== undefined && isAllowed(seconds) && seconds <= MAX_DURATION_SEC
-      ? seconds
-      : undefined;
+    if (seconds === undefined || seconds > (parseDuration(longest) ?? 0)) return undefined;
+    return seconds > 0 || zero ? seconds : undefined;
   };
-  const expected = `a duration such as ${example}, at most 7 days`;
+  const expected = `a duration such as ${example}, at most ${longest}`;
   return parsed({ expected, pattern: DURATION, parse }, about);
 }
-const orZero = (seconds: number): boolean => seconds >= 0;
-const moreThanZero = (seconds: number): boolean => seconds > 0;
 
 interface MemoryMax {
   readonly bytes?: number;
@@ -203,23 +206,36 @@ export const SettingsFile = z
         default: 'auto',
       }),
       limits: z.optional(limits),
-      boot_timeout: duration('60s', moreThanZero, {
-        description: 'How long a machine may take to boot.',
-        default: '60s',
-      }),
-      stop_timeout: duration('3s', orZero, {
-        description:
-          'How long a machine may take to power off before it is killed; 0 kills at once.',
-        default: '3s',
-      }),
-      script_stop_timeout: duration('10s', orZero, {
-        description: 'How long a cancelled script has from TERM to KILL.',
-        default: '10s',
-      }),
-      deadline_margin: duration('15min', orZero, {
-        description: "How long after the job's own timeout systemd ends the machine.",
-        default: '15min',
-      }),
+      boot_timeout: duration(
+        { example: '60s', longest: '1h', zero: false },
+        {
+          description: 'How long a machine may take to boot.',
+          default: '60s',
+        },
+      ),
+      stop_timeout: duration(
+        { example: '3s', longest: '5min', zero: true },
+        {
+          description:
+            'How long a machine may take to power off before it is killed; 0 kills at once.',
+          default: '3s',
+        },
+      ),
+      // GitLab Runner goes on to cleanup 5 minutes after an abort, whatever the run stage still does.
+      script_stop_timeout: duration(
+        { example: '10s', longest: '3min', zero: true },
+        {
+          description: 'How long a canceled script has from TERM to KILL.',
+          default: '10s',
+        },
+      ),
+      deadline_margin: duration(
+        { example: '15min', longest: '7d', zero: true },
+        {
+          description: "How long after the job's own timeout systemd ends the machine.",
+          default: '15min',
+        },
+      ),
       trust_job_id_variable: yesNo({
         description:
           'Take the job id from CI_JOB_ID, which a job can forge, for GitLab Runner before 14.1.',

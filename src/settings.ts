@@ -41,7 +41,7 @@ export interface Settings {
   readonly bootTimeoutSec: number;
   /** 0 kills at once. */
   readonly stopTimeoutSec: number;
-  /** From TERM to KILL of a cancelled script. */
+  /** From TERM to KILL of a canceled script. */
   readonly scriptStopTimeoutSec: number;
   /** How long after the job's own timeout PID 1 ends the machine. */
   readonly deadlineMarginSec: number;

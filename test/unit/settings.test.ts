@@ -109,7 +109,7 @@ apt_mirror: http://mirror.example.com/debian
 describe('one problem', () => {
   const path = 'an absolute path of letters, digits, ".", "_" and "-", such as';
   const memory = 'a size such as 4G or a percentage such as 40%';
-  const span = 'a duration such as 60s, at most 7 days';
+  const span = 'a duration such as 60s, at most 1h';
   it.each([
     ['limits:\n  memory_max: lots', `line 2, limits.memory_max: expected ${memory}, got "lots".`],
     ['limits: {memory_max: 400%}', `line 1, limits.memory_max: expected ${memory}, got "400%".`],
@@ -148,7 +148,12 @@ describe('one problem', () => {
     ['shell: fish', 'line 1, shell: expected "bash" or "sh", got "fish".'],
     ['user: 0', 'line 1, user: expected the name of a user, got 0.'],
     ['boot_timeout: 0', `line 1, boot_timeout: expected ${span}, got 0.`],
-    ['boot_timeout: 8d', `line 1, boot_timeout: expected ${span}, got "8d".`],
+    ['boot_timeout: 2h', `line 1, boot_timeout: expected ${span}, got "2h".`],
+    ['boot_timeout: 60 sex', `line 1, boot_timeout: expected ${span}, got "60 sex".`],
+    [
+      'script_stop_timeout: 10min',
+      'line 1, script_stop_timeout: expected a duration such as 10s, at most 3min, got "10min".',
+    ],
     [
       'allowed_images:',
       'line 1, allowed_images: expected a list, each item a glob such as debian-*, got nothing.',
