@@ -3,7 +3,6 @@ import { realpathSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { runnerSection, runnerTimeouts, templateConfig } from '../gitlab/runner-toml.ts';
-import { warn } from '../log.ts';
 import { loadSettings } from '../settings.ts';
 
 export interface TomlArguments {
@@ -13,17 +12,8 @@ export interface TomlArguments {
   readonly settings?: string | undefined;
 }
 
-/** A stage is told to end; then it needs a moment to kill what is left and to say so. */
-const GRACE_FOR_OURSELVES_SEC = 20;
-
 export async function toml(args: TomlArguments): Promise<number> {
   const settings = await loadSettings(args.settings);
-  const timeouts = runnerTimeouts(settings);
-  if (timeouts.gracefulKill < settings.scriptStopTimeoutSec + GRACE_FOR_OURSELVES_SEC) {
-    warn(
-      `script_stop_timeout is ${settings.scriptStopTimeoutSec} s, but GitLab Runner must be given less than 5 min to end a stage: some canceled scripts will be killed after ${timeouts.gracefulKill} s.`,
-    );
-  }
   const print = args.templateConfig === true ? templateConfig : runnerSection;
   process.stdout.write(
     print({
@@ -31,7 +21,7 @@ export async function toml(args: TomlArguments): Promise<number> {
       url: args.url ?? 'https://gitlab.example.com/',
       program: callablePath(process.argv[1] ?? '', process.execPath),
       settingsFile: args.settings === undefined ? undefined : resolve(args.settings),
-      timeouts,
+      timeouts: runnerTimeouts(settings),
     }),
   );
   return 0;
