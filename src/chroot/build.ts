@@ -19,8 +19,6 @@ import type { Recipe } from './recipe.ts';
 import { chrootDir, findChroot, versionTime, type Chroot } from './store.ts';
 
 const VERSION_FORMAT = 1;
-const SOURCES = 'debian.sources';
-const FAILURE_LINES = 8;
 
 export interface Build {
   readonly stateDir: string;
@@ -58,7 +56,7 @@ export async function buildChroot(build: Build): Promise<Chroot> {
       await makeVersion({ ...build, dir, version, building, lockFd });
     } catch (error) {
       await removeTree(building);
-      throw error;
+      throw error instanceof Stopped ? stopped(recipe, error) : error;
     }
     const chroot = await findChroot(stateDir, recipe.name);
     if (chroot?.version !== version) throw new Error(`"${dir}" has no version ${version}.`);
@@ -88,14 +86,14 @@ async function makeVersion(site: Site): Promise<void> {
   await installPackages(site, tree);
   progress.step('writing what the recipe adds');
   await chmod(tree, 0o755);
-  await finishTree(tree, recipe, `0000${SOURCES}`);
+  await finishTree(tree, recipe, aptSources(recipe.debian, site.aptMirror));
   progress.step('checking the tree');
   await refuseFaults(tree, recipe);
   await writeFile(join(building, 'version.json'), await versionRecord(site));
   progress.step('putting it in place');
   // A host that loses power must not come back with a current version of empty files.
   await syncFileSystem(building);
-  if (signal.aborted) throw new Stopped(`The build of chroot "${recipe.name}" was stopped.`);
+  if (signal.aborted) throw stopped(recipe, undefined);
   await rename(building, join(dir, 'versions', version));
   await switchCurrent(dir, version);
 }
@@ -112,38 +110,37 @@ async function installPackages(site: Site, tree: string): Promise<void> {
   const logFile = join(dir, 'build.log');
   await rm(logFile, { force: true });
   const log = createWriteStream(logFile, { mode: 0o600 });
-  const tail: string[] = [];
   const onLine = (line: string): void => {
     log.write(`${line}\n`);
     progress.line(line);
-    if (line.trim() !== '') tail.push(line);
-    if (tail.length > FAILURE_LINES) tail.shift();
   };
   // Beside the build and named like it, so that the next build sweeps it too.
   const temporary = { tmpdir: dir, prefix: basename(building), unsafeCleanup: true };
   try {
     await withDir(async ({ path: tempDir }) => {
-      const sourcesFile = join(tempDir, SOURCES);
+      const sourcesFile = join(tempDir, 'debian.sources');
       await writeFile(sourcesFile, aptSources(recipe.debian, aptMirror));
       const { suite, aptOptions } = recipe.debian;
       const what = { suite, target: tree, sourcesFile, packages: recipe.packages, aptOptions };
       await bootstrap(what, { lockFd, tempDir, onLine, signal });
     }, temporary);
   } catch (error) {
-    throw error instanceof CommandError ? notBuilt(recipe, error, tail, logFile) : error;
+    throw error instanceof CommandError ? notBuilt(recipe, error, logFile) : error;
   } finally {
     await finished(log.end());
   }
 }
 
-function notBuilt(
-  { name, file }: Recipe,
-  cause: CommandError,
-  tail: readonly string[],
-  logFile: string,
-): HostError {
+function stopped({ name }: Recipe, cause: unknown): Stopped {
+  return new Stopped(`The build of chroot "${name}" was stopped; jobs use what they used.`, {
+    cause,
+  });
+}
+
+/** The cause brings the last lines of the tool. */
+function notBuilt({ name, file }: Recipe, cause: CommandError, logFile: string): HostError {
   return new HostError(`Chroot "${name}" was not built: ${cause.message}`, {
-    details: [...tail, `All of its output is in "${logFile}".`],
+    details: [`All of its output is in "${logFile}".`],
     hint: `Correct what it complains about, in "${file}" or on this host, and create it again.`,
     cause,
   });

@@ -1,5 +1,5 @@
 /** What is done to a fresh tree so that machines can boot from it, and what its recipe asks for. */
-import { chmod, copyFile, lstat, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, lstat, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { createSystemUsers, enableUnits } from '../tools/systemd-offline.ts';
 import type { Recipe } from './recipe.ts';
@@ -9,10 +9,8 @@ const ENVIRONMENT_FILE = '/etc/systemd/system.conf.d/50-nspawn-runner-recipe.con
 /** Of the host that built it, or of what was installed: none of it is true in a machine. */
 const NOT_FOR_MACHINES = ['/etc/hostname', '/etc/resolv.conf'];
 
-/** `sourcesName` is what mmdebstrap called the sources in /etc/apt/sources.list.d. */
-export async function finishTree(tree: string, recipe: Recipe, sourcesName: string): Promise<void> {
-  const sources = join(tree, 'etc/apt/sources.list.d');
-  await rename(join(sources, sourcesName), join(sources, 'debian.sources'));
+export async function finishTree(tree: string, recipe: Recipe, sources: string): Promise<void> {
+  await replaceSources(tree, sources);
   await keepKeyring(tree, recipe.debian.keyring);
   await removeHostIdentity(tree);
   for (const { path, content, mode } of recipe.files) {
@@ -55,6 +53,14 @@ async function mask(tree: string, name: string): Promise<void> {
   const place = join(await directoryInTree(tree, dirname(path)), basename(path));
   await rm(place, { force: true });
   await symlink('/dev/null', place);
+}
+
+/** mmdebstrap's name for the sources depends on its version; in the tree they have Debian's name. */
+async function replaceSources(tree: string, sources: string): Promise<void> {
+  const dir = join(tree, 'etc/apt/sources.list.d');
+  for (const name of await readdir(dir)) await rm(join(dir, name));
+  await rm(join(tree, 'etc/apt/sources.list'), { force: true });
+  await writeFile(join(dir, 'debian.sources'), sources);
 }
 
 /** apt reads Signed-By= at the same path in a machine as on this host. */

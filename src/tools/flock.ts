@@ -2,6 +2,8 @@
 import { CommandError } from '../errors.ts';
 import { start } from './exec.ts';
 
+/** What a killed process started is gone after a moment; who works is not. */
+const WAIT_SEC = 2;
 /** flock(1), --conflict-exit-code: its default, which no other failure of it has. */
 const CONFLICT = 1;
 
@@ -10,7 +12,7 @@ const CONFLICT = 1;
  * to the process, so it outlives the program that took it. False when someone else has it.
  */
 export async function tryLock(fd: number): Promise<boolean> {
-  const args = ['--exclusive', '--nonblock', '0'];
+  const args = ['--exclusive', `--timeout=${WAIT_SEC}`, '0'];
   const child = await start('flock', args, { stdin: fd, stdout: 'ignore', stderr: 'ignore' });
   const { status, signal } = await child.ended;
   if (status === 0) return true;

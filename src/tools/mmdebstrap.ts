@@ -3,14 +3,14 @@ import { createInterface } from 'node:readline';
 import { CommandError, Stopped } from '../errors.ts';
 import { start, type Started } from './exec.ts';
 
-const TAIL_LINES = 20;
+const TAIL_LINES = 12;
 const KILL_AFTER_MS = 10_000;
 
 export interface Bootstrap {
   readonly suite: string;
   /** An empty or missing directory. */
   readonly target: string;
-  /** Ends in `.sources`: the content is deb822 and keeps its name, with `0000` in front. */
+  /** deb822, sources.list(5); it becomes part of the tree's own sources. */
   readonly sourcesFile: string;
   readonly packages: readonly string[];
   /** apt.conf(5); they stay in the tree. */
@@ -44,13 +44,31 @@ export function bootstrapArguments(bootstrap: Bootstrap): string[] {
 }
 
 /**
+ * mmdebstrap(1), --mode=root, mounts /proc, /sys and more into the tree, where everyone sees it, and
+ * leaves them there when it is killed. In namespaces of its own they go with its last process; and
+ * when we die, unshare(1) is killed, with it the first process of the namespace, with it all others.
+ */
+const CONFINEMENT = [
+  '--pdeathsig=KILL',
+  '--',
+  'unshare',
+  '--mount',
+  '--propagation=private',
+  '--pid',
+  '--fork',
+  '--kill-child=KILL',
+  '--mount-proc',
+  '--',
+];
+
+/**
  * Makes the tree.
  * @throws CommandError with the last lines of its output, Stopped when `signal` ended it.
  */
 export async function bootstrap(what: Bootstrap, how: BootstrapRun): Promise<void> {
-  const args = bootstrapArguments(what);
+  const args = [...CONFINEMENT, 'mmdebstrap', ...bootstrapArguments(what)];
   const startedAt = performance.now();
-  const child = await start('mmdebstrap', args, {
+  const child = await start('setpriv', args, {
     stdin: how.lockFd,
     stdout: 'pipe',
     stderr: 'pipe',
@@ -73,7 +91,7 @@ export async function bootstrap(what: Bootstrap, how: BootstrapRun): Promise<voi
       ? `mmdebstrap ended with exit status ${String(status)}.`
       : `mmdebstrap was killed by ${signal}.`;
   throw new CommandError(sentence, {
-    argv: ['mmdebstrap', ...args],
+    argv: ['setpriv', ...args],
     exitStatus: status,
     signal,
     timedOutAfterSec: undefined,
