@@ -136,7 +136,7 @@ async function runYargs(argv: readonly string[], signal: AbortSignal): Promise<n
         const positionals = [args['script'], args['stage'], args['image']].filter(
           (word): word is string => typeof word === 'string',
         );
-        status = await (await load())({ ...args, positionals } as StageArguments, signal);
+        status = await (await load())({ ...args, positionals }, signal);
       },
     });
   }

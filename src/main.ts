@@ -21,12 +21,15 @@ for (const stream of [process.stdout, process.stderr]) {
 
 const argv = process.argv.slice(2);
 
-runCli(argv, stop.signal).then(
-  (status) => {
-    process.exitCode = status;
-  },
-  (error: unknown) => {
-    process.stderr.write(renderError(error));
-    process.exitCode = failureStatus(error, isStage(argv), process.env);
-  },
-);
+runCli(argv, stop.signal).then(end, (error: unknown) => {
+  process.stderr.write(renderError(error));
+  end(failureStatus(error, isStage(argv), process.env));
+});
+
+/** Ends at once when all is written: a timer that nobody needs any more must not hold a stage. */
+function end(status: number): void {
+  process.exitCode = status;
+  process.stdout.write('', () => {
+    process.stderr.write('', () => process.exit());
+  });
+}

@@ -7,6 +7,7 @@ import { execa } from 'execa';
 import { constants } from 'node:os';
 import { CommandError, HostError, Stopped } from '../errors.ts';
 import { debug } from '../log.ts';
+import { quoteCommand } from '../quote-command.ts';
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const INHERITED = ['TERM', 'http_proxy', 'https_proxy', 'no_proxy', 'SOURCE_DATE_EPOCH'] as const;
@@ -53,13 +54,6 @@ export function toolEnvironment(
     if (value !== undefined) env[name] = value;
   }
   return { ...env, ...extra };
-}
-
-/** A command line as a person would paste it. */
-export function quoteCommand(argv: readonly string[]): string {
-  return argv
-    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
-    .join(' ');
 }
 
 /**

@@ -49,9 +49,12 @@ export async function systemState(where: Where = {}): Promise<string> {
   return parseProperties(stdout)['SystemState'] ?? 'unknown';
 }
 
-/** Kills every process of a unit at once. A unit that is not there is no failure. */
+/**
+ * Kills the main process of a unit; its manager kills the rest (KillMode=mixed) and runs its
+ * ExecStopPost=, which "all" would kill as well. A unit without a main process is no failure.
+ */
 export async function killUnit(unit: string): Promise<void> {
-  await unlessGone(run('systemctl', ['kill', '--kill-whom=all', '--signal=KILL', '--', unit]));
+  await unlessGone(run('systemctl', ['kill', '--kill-whom=main', '--signal=KILL', '--', unit]));
 }
 
 /** Stops a unit and waits until it is stopped, its ExecStopPost= included. */
@@ -72,7 +75,10 @@ async function unlessGone(command: Promise<unknown>): Promise<void> {
   try {
     await command;
   } catch (error) {
-    if (error instanceof CommandError && /not (loaded|found)/.test(error.command.stderrTail))
+    if (
+      error instanceof CommandError &&
+      /not (loaded|found)|no main process/i.test(error.command.stderrTail)
+    )
       return;
     throw error;
   }

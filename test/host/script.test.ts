@@ -19,7 +19,7 @@ describe.each(['debian-12', 'debian-13'])('a script on %s', (image) => {
       'root root /root /bin/bash C.UTF-8 /tmp',
       '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       'writable',
-      '65536',
+      expect.stringMatching(/^\d{5,}$/),
     ]);
   });
 
@@ -50,7 +50,7 @@ describe.each(['debian-12', 'debian-13'])('a script on %s', (image) => {
 
   it('does not find itself on a command line or a disk', async () => {
     const { stdout } = await job.run(
-      'secret=$(printf \'s%s\' ecret-marker)\ngrep -rlF "$secret" /proc/[0-9]*/cmdline /run /tmp /root /builds 2>/dev/null | head\necho done\n',
+      'printf s%s ecret-marker | grep -rlF -f - /proc/[0-9]*/cmdline /run /tmp /root /builds 2>/dev/null | head\necho done\n',
     );
     expect(stdout).toBe('done\n');
   });

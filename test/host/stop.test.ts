@@ -24,7 +24,7 @@ describe('a script that is stopped', () => {
     ['sleeps', 'sleep 300'],
     ['ignores TERM', 'trap "" TERM; while :; do sleep 1; done'],
     ['has left children that ignore TERM', '(trap "" TERM; sleep 300) & (trap "" TERM; sleep 300)'],
-    ['writes all the time', 'yes'],
+    ['writes all the time', 'while :; do echo noise; done'],
     ['runs commands in a session of their own', 'setsid sleep 300 & setsid sleep 300'],
   ])('while it %s is gone before the driver is, and after_script works', async (_, script) => {
     const job = await DriverJob.create({ settings: 'script_stop_timeout: 1\n' });

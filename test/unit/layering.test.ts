@@ -25,6 +25,7 @@ const leaves = [
   'yaml',
   'sizes',
   'file-problems',
+  'quote-command',
   'stage-state',
 ];
 
