@@ -56,7 +56,7 @@ export async function buildChroot(build: Build): Promise<Chroot> {
       await makeVersion({ ...build, dir, version, building, lockFd });
     } catch (error) {
       await removeTree(building);
-      throw error instanceof Stopped ? stopped(recipe, error) : error;
+      throw error instanceof Stopped ? stopped(recipe) : error;
     }
     const chroot = await findChroot(stateDir, recipe.name);
     if (chroot?.version !== version) throw new Error(`"${dir}" has no version ${version}.`);
@@ -93,7 +93,7 @@ async function makeVersion(site: Site): Promise<void> {
   progress.step('putting it in place');
   // A host that loses power must not come back with a current version of empty files.
   await syncFileSystem(building);
-  if (signal.aborted) throw stopped(recipe, undefined);
+  if (signal.aborted) throw stopped(recipe);
   await rename(building, join(dir, 'versions', version));
   await switchCurrent(dir, version);
 }
@@ -131,10 +131,8 @@ async function installPackages(site: Site, tree: string): Promise<void> {
   }
 }
 
-function stopped({ name }: Recipe, cause: unknown): Stopped {
-  return new Stopped(`The build of chroot "${name}" was stopped; jobs use what they used.`, {
-    cause,
-  });
+function stopped({ name }: Recipe): Stopped {
+  return new Stopped(`The build of chroot "${name}" was stopped; jobs use what they used.`);
 }
 
 /** The cause brings the last lines of the tool. */

@@ -1,12 +1,12 @@
 /** How a person follows a build: one line that changes on a terminal, a line for each step elsewhere. */
 
 export interface Progress {
-  /** A new step, as a noun or a verb form: `installs packages`. */
-  step(text: string): void;
+  /** A new step: `checking the tree`. */
+  readonly step: (text: string) => void;
   /** The newest line of the tool at work. */
-  line(text: string): void;
+  readonly line: (text: string) => void;
   /** Takes the changing line away; the next thing written stands alone. */
-  end(): void;
+  readonly end: () => void;
 }
 
 export interface ProgressOutput {
