@@ -1,0 +1,89 @@
+/** scripts/install on a host that runs, and what systemd makes of it. */
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { STATE_DIR } from './driver.ts';
+
+const isLab = process.env['NSPAWN_RUNNER_TEST_HOST'] === 'lab';
+if (!isLab)
+  console.warn('The tests of scripts/install change /usr/local and run in lab hosts only.');
+
+const scripts = fileURLToPath(new URL('../../scripts/', import.meta.url));
+const RUNNER_UNIT = '/run/systemd/system/gitlab-runner.service';
+const JOB = 'nsr1-aaaaaaaa-1.service';
+
+async function show(unit: string, property: string): Promise<string> {
+  const { stdout } = await execa('systemctl', ['show', '--value', `--property=${property}`, unit]);
+  return stdout;
+}
+
+describe.runIf(isLab)('scripts/install', () => {
+  beforeAll(async () => {
+    await writeFile(RUNNER_UNIT, '[Service]\nExecStart=/bin/sleep infinity\n');
+    await execa(`${scripts}install`);
+  });
+
+  afterAll(async () => {
+    await execa('systemctl', ['stop', JOB], { reject: false });
+    await execa(`${scripts}uninstall`, { reject: false });
+    await rm(RUNNER_UNIT, { force: true });
+    await execa('systemctl', ['daemon-reload']);
+  });
+
+  it('puts the slice where systemd finds it', async () => {
+    expect(await show('nspawn-runner.slice', 'FragmentPath')).toBe(
+      '/usr/local/lib/systemd/system/nspawn-runner.slice',
+    );
+  });
+
+  it('makes a stop of GitLab Runner drain', async () => {
+    // 3 is SIGQUIT, signal(7).
+    const properties = ['KillMode', 'KillSignal', 'TimeoutStopUSec'];
+    const values = await Promise.all(properties.map((name) => show('gitlab-runner.service', name)));
+    expect(values).toEqual(['mixed', '3', '2h']);
+  });
+
+  it('gives a program that finds this host fit', async () => {
+    const { stdout } = await execa('/usr/local/bin/nspawn-runner', ['check', '--json']);
+    const findings = JSON.parse(stdout) as { level: string; object: string }[];
+    const fit = findings.filter(({ level }) => level === 'ok').map(({ object }) => object);
+    expect(fit).toEqual(
+      expect.arrayContaining([
+        'systemd',
+        'systemd-nspawn',
+        'machined',
+        'overlay',
+        'chroots',
+        'gitlab-runner.service',
+        'nspawn-runner.slice',
+      ]),
+    );
+  });
+
+  it('removes at boot, and only then, what a loss of power left', async () => {
+    const left = [`${STATE_DIR}/jobs/nsr1-aaaaaaaa-2/upper`, `${STATE_DIR}/trash/nsr1-aaaaaaaa-3`];
+    for (const path of left) await mkdir(path, { recursive: true });
+    const tmpfiles = (...args: string[]) =>
+      execa('systemd-tmpfiles', ['--create', '--remove', ...args, 'nspawn-runner.conf']);
+    await tmpfiles();
+    expect(await readdir(`${STATE_DIR}/jobs`)).toContain('nsr1-aaaaaaaa-2');
+    await tmpfiles('--boot');
+    expect(await readdir(`${STATE_DIR}/jobs`)).not.toContain('nsr1-aaaaaaaa-2');
+    expect(await readdir(`${STATE_DIR}/trash`)).not.toContain('nsr1-aaaaaaaa-3');
+    expect(await readdir(STATE_DIR)).toContain('chroots');
+  });
+
+  it('is not undone while a job runs', async () => {
+    const slice = '--slice=nspawn-runner.slice';
+    await execa('systemd-run', [`--unit=${JOB}`, slice, '--', '/bin/sleep', '60']);
+    const refused = await execa(`${scripts}uninstall`, { reject: false });
+    expect(refused.exitCode).toBe(1);
+    expect(refused.stderr).toContain(`uninstall: these jobs run: ${JOB}. Stop GitLab Runner`);
+    await execa('systemctl', ['stop', JOB]);
+    const { stdout } = await execa(`${scripts}uninstall`);
+    expect(stdout).toContain('nspawn-runner is removed from /usr/local.');
+    expect(await show('nspawn-runner.slice', 'FragmentPath')).toBe('');
+    expect(await show('gitlab-runner.service', 'KillMode')).toBe('control-group');
+  });
+});
