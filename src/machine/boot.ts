@@ -57,6 +57,7 @@ export async function bootMachine(boot: MachineBoot, signal: AbortSignal): Promi
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     const journal = await unitJournal(unitName(boot.machine), { lines: 8, sinceSec: startedSec });
+    const words = await consoleTail(console);
     throw new HostError(`Machine "${boot.machine}" did not become ready.`, {
       details: [
         `It had ${boot.bootTimeoutSec} s (boot_timeout).`,
@@ -65,13 +66,23 @@ export async function bootMachine(boot: MachineBoot, signal: AbortSignal): Promi
           'Its unit',
           journal.map(({ message }) => message),
         ),
-        ...section('Its console', await consoleTail(console)),
+        ...section('Its console', words),
       ],
+      ...bootHint(words),
       cause: error,
     });
   } finally {
     await console.close();
   }
+}
+
+/** What an init says that has no inotify instance left; it then freezes instead of failing. */
+function bootHint(words: readonly string[]): { hint?: string } {
+  return words.some((line) => line.includes('Too many open files'))
+    ? {
+        hint: 'Too many machines for this host: raise fs.inotify.max_user_instances, see `nspawn-runner check`.',
+      }
+    : {};
 }
 
 /** The unit that owns the job, design: docs/internals.md. */
