@@ -31,7 +31,7 @@ describe.runIf(memory)('memory', () => {
 
 describe.runIf(memory)('tasks', () => {
   it('are limited', async () => {
-    const job = await DriverJob.create({ settings: 'limits:\n  tasks_max: 60\n' });
+    const job = await DriverJob.create({ settings: 'limits:\n  tasks_max: 64\n' });
     await job.prepare();
     const result = await job.run('for i in $(seq 100); do sleep 30 & done; echo all');
     expect(result.stderr).toMatch(/fork|Resource temporarily unavailable/);
