@@ -97,7 +97,13 @@ async function settingsFindings(path: string | undefined, isRoot: boolean): Prom
 }
 
 async function imageFindings(settings: Settings): Promise<Finding[]> {
-  const chroots = (await listChroots(settings.stateDir)).map(({ name }) => name);
+  let chroots: readonly string[];
+  try {
+    chroots = (await listChroots(settings.stateDir)).map(({ name }) => name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+    return [failing('chroots', 'only root may look', 'Run `sudo nspawn-runner check`.')];
+  }
   return judgeImages({
     chroots,
     images: settings.images,

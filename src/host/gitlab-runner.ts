@@ -63,7 +63,9 @@ export function judgeConfigToml(path: string, text: string | undefined): Finding
     ? ok('config.toml', `${path} calls nspawn-runner`)
     : warning(
         'config.toml',
-        text === undefined ? `${path} is not there` : `${path} does not call nspawn-runner`,
+        text === undefined
+          ? `${path} is not there, or only root may read it`
+          : `${path} does not call nspawn-runner`,
         '`nspawn-runner toml` prints the section that belongs there.',
       );
 }

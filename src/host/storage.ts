@@ -87,7 +87,7 @@ function space({ path, freeBytes }: StateDirectory): Finding {
     ? ok('disk space', free)
     : warning(
         'disk space',
-        `${free} in ${path}; a base tree takes about half a GiB, and every job writes there`,
+        `${free} in ${path}; a base tree takes about 0.3 GiB, and every job writes there`,
         'Make room, or put state_dir in the settings on a larger file system.',
       );
 }
