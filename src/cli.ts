@@ -33,6 +33,18 @@ const tomlOptions = {
   'template-config': { type: 'boolean', describe: 'for `gitlab-runner register` instead' },
 } as const;
 
+/** Options of `exec`. */
+const execOptions = {
+  file: { type: 'string', describe: 'pipeline file', defaultDescription: '.gitlab-ci.yml' },
+  // Not an array to yargs, which would take the job's name for one more variable.
+  variable: {
+    type: 'string',
+    describe: 'NAME=VALUE, over those of the file; can be repeated',
+    coerce: (given: string | string[]) => [given].flat(),
+  },
+  keep: { type: 'boolean', describe: 'leave the machine running' },
+} as const;
+
 export interface StageArguments {
   readonly positionals: readonly string[];
   /** The runner's name for people; it decides nothing. */
@@ -155,6 +167,17 @@ async function runYargs(argv: readonly string[], signal: AbortSignal): Promise<n
     (command) => command.option('json', { type: 'boolean', describe: 'print JSON' }),
     async (args) => {
       status = await (await import('./commands/check.ts')).check(args);
+    },
+  );
+  cli.command(
+    'exec <job>',
+    'run one job of a .gitlab-ci.yml here, without GitLab',
+    (command) =>
+      command
+        .positional('job', { type: 'string', demandOption: true, describe: 'name of the job' })
+        .options(execOptions),
+    async (args) => {
+      status = await (await import('./commands/exec.ts')).exec(args, signal);
     },
   );
   cli.command('chroot', 'base trees that machines boot from', (chroot) =>

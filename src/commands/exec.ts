@@ -1,0 +1,166 @@
+/** `nspawn-runner exec`: one job of a local .gitlab-ci.yml, here and without GitLab. */
+import { randomInt } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { relative, resolve } from 'node:path';
+import { Stopped, UsageError } from '../errors.ts';
+import { originOf } from '../gitlab/job.ts';
+import { say, warn } from '../log.ts';
+import { machineName } from '../machine/names.ts';
+import type { JobResult, RunningJob } from '../runner/engine.ts';
+import type { JobResponse } from '../runner/job.ts';
+import { parseCiFile } from '../runner/local/ci-file.ts';
+import { readLocalJob, type LocalJob } from '../runner/local/local-job.ts';
+import { localResponse } from '../runner/local/local-response.ts';
+import { runLocalJob } from '../runner/local/local-run.ts';
+import { parseVariable, type CiVariable } from '../runner/local/local-variables.ts';
+import { readRepository, type Repository } from '../runner/local/repository.ts';
+import { terminalSink } from '../runner/local/terminal.ts';
+import { toolEnvironment } from '../tools/exec.ts';
+
+export interface ExecArguments {
+  readonly job: string;
+  readonly file?: string | undefined;
+  readonly variable?: readonly string[] | undefined;
+  readonly keep?: boolean | undefined;
+  readonly settings?: string | undefined;
+  readonly debug?: boolean | undefined;
+}
+
+const DEFAULT_FILE = '.gitlab-ci.yml';
+/** As timeout(1) has it, and as container tools have it for their own failures. */
+const EXIT_TIMEOUT = 124;
+const EXIT_SYSTEM_FAILURE = 125;
+const EXIT_CANCELED = 130;
+
+/**
+ * Runs the job; the status is the script's own exit code, 124 after the job's timeout, 125 when the
+ * machine and not the script failed, 130 when it was cancelled.
+ */
+export async function exec(args: ExecArguments, signal: AbortSignal): Promise<number> {
+  const variables = (args.variable ?? []).map(requireVariable);
+  const repository = await readRepository(process.cwd());
+  const path = args.file === undefined ? resolve(repository.top, DEFAULT_FILE) : resolve(args.file);
+  const ciFile = relative(repository.top, path);
+  const job = await readJobOf(path, args, ciFile);
+  requireRoot();
+  for (const line of job.ignored) warn(`Ignored: ${line}.`);
+  // Milliseconds and three digits of chance, for two that begin at once.
+  const id = BigInt(Date.now()) * 1000n + BigInt(randomInt(1000));
+  const response = localResponse({ id, job, repository, ciFile, variables });
+  const result = await runHere(args, response, repository, signal);
+  if (args.keep === true) sayWhereItIs(response);
+  return statusOf(result);
+}
+
+async function readJobOf(path: string, args: ExecArguments, shown: string): Promise<LocalJob> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(`"${path}" cannot be read.`, {
+      details: [(error as Error).message],
+      hint: 'Call this in the repository, or name the file with --file.',
+      cause: error,
+    });
+  }
+  return readLocalJob(parseCiFile(text, shown), args.job);
+}
+
+async function runHere(
+  args: ExecArguments,
+  response: JobResponse,
+  repository: Repository,
+  signal: AbortSignal,
+): Promise<JobResult> {
+  const given = process.env['NSPAWN_RUNNER_SETTINGS'];
+  let release: () => void = () => undefined;
+  try {
+    return await runLocalJob({
+      program: thisProgram(),
+      arguments: [
+        ...(args.settings === undefined ? [] : [`--settings=${resolve(args.settings)}`]),
+        ...(args.debug === true ? ['--debug'] : []),
+      ],
+      hostEnv: toolEnvironment(given === undefined ? {} : { NSPAWN_RUNNER_SETTINGS: given }),
+      ...{ response, repository, signal, say, warn },
+      keep: args.keep === true,
+      output: terminalSink(process),
+      onStarted: (job) => {
+        release = stopOnSignals(job, signal);
+      },
+    });
+  } finally {
+    release();
+  }
+}
+
+/** First ^C: the script ends, after_script runs. Second: all ends. The machine always goes. */
+function stopOnSignals(job: RunningJob, signal: AbortSignal): () => void {
+  const stop = (): void => {
+    if (signal.reason === 'SIGINT') {
+      say('Cancelling the job; once more ends it without after_script.');
+      job.cancel();
+    } else job.abort('interrupted');
+  };
+  // main.ts leaves at once on a second SIGINT, and the machine would stay.
+  const before = process.listeners('SIGINT');
+  const onInterrupt = (name: NodeJS.Signals): void => {
+    if (signal.aborted) job.abort();
+    else before.forEach((listener) => listener(name));
+  };
+  process.removeAllListeners('SIGINT').on('SIGINT', onInterrupt);
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
+  return () => {
+    signal.removeEventListener('abort', stop);
+    process.off('SIGINT', onInterrupt);
+    before.forEach((listener) => process.on('SIGINT', listener));
+  };
+}
+
+function requireRoot(): void {
+  if (process.geteuid?.() === 0) return;
+  throw new UsageError('exec boots a machine, and only root may.', { hint: 'Call it with sudo.' });
+}
+
+function requireVariable(text: string): CiVariable {
+  const variable = parseVariable(text);
+  if (variable !== undefined) return variable;
+  throw new UsageError(`--variable "${text}": expected NAME=VALUE.`, {
+    hint: 'A name has letters, digits and "_" and does not begin with a digit.',
+  });
+}
+
+/** How the stages are called; a single executable is its own script. */
+function thisProgram(): readonly string[] {
+  const [node = process.execPath, script] = process.argv;
+  if (script === undefined || script === node || script === process.execPath) {
+    return [process.execPath];
+  }
+  return [process.execPath, script];
+}
+
+function sayWhereItIs(response: JobResponse): void {
+  const { repo_url: url } = response.git_info;
+  const origin = originOf(url, response.job_info.project_full_path);
+  const machine = machineName({ origin, id: String(response.id) });
+  say(`Machine "${machine}" is kept: machinectl shell ${machine}`);
+  say(`Remove it with: machinectl poweroff ${machine}`);
+}
+
+function statusOf(result: JobResult): number {
+  switch (result.failureReason) {
+    case undefined:
+      return 0;
+    case 'script_failure':
+      return result.exitCode ?? 1;
+    case 'runner_system_failure':
+      return EXIT_SYSTEM_FAILURE;
+    case 'job_execution_timeout':
+      return EXIT_TIMEOUT;
+    case 'job_canceled':
+      return EXIT_CANCELED;
+    case 'runner_interrupted':
+      throw new Stopped('The job was stopped.');
+  }
+}

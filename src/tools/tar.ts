@@ -1,0 +1,60 @@
+/** tar(1), GNU: the working tree into an archive, and a job's artifacts out of one. */
+import { run } from './exec.ts';
+
+const CHANGED_WHILE_READ = 1;
+const TIMEOUT_SEC = 1800;
+
+export interface ArchiveOptions {
+  readonly archive: string;
+  /** What names in the archive are relative to. */
+  readonly directory: string;
+  /** A file of NUL-terminated names; directories among them are not descended into. */
+  readonly namesFile?: string;
+  /** Names that are taken with all that is below them. */
+  readonly trees?: readonly string[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Writes a new archive. */
+export async function createArchive(options: ArchiveOptions): Promise<void> {
+  const { archive, directory, namesFile, trees = [], signal } = options;
+  const names =
+    namesFile === undefined
+      ? []
+      : ['--no-recursion', '--null', `--files-from=${namesFile}`, '--recursion'];
+  await run(
+    'tar',
+    [
+      '--create',
+      `--file=${archive}`,
+      `--directory=${directory}`,
+      ...names,
+      '--',
+      ...trees,
+    ],
+    { okStatuses: [0, CHANGED_WHILE_READ], timeoutSec: TIMEOUT_SEC, signal },
+  );
+}
+
+/**
+ * Unpacks an archive that nobody vouches for: only into an empty directory that is ours alone, since
+ * tar follows the links it finds there. It drops leading "/" and refuses ".." by itself.
+ */
+export async function extractArchive(
+  archive: string,
+  directory: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  await run(
+    'tar',
+    [
+      '--extract',
+      `--file=${archive}`,
+      `--directory=${directory}`,
+      '--no-same-owner',
+      '--no-same-permissions',
+      '--delay-directory-restore',
+    ],
+    { timeoutSec: TIMEOUT_SEC, signal },
+  );
+}
