@@ -1,4 +1,5 @@
 /** GitLab's config stage: prints the driver configuration; nothing else may go to stdout. */
+import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import { listChroots } from '../chroot/store.ts';
 import type { StageArguments } from '../cli.ts';
@@ -8,7 +9,6 @@ import { clearExitCode } from '../gitlab/exit-code-file.ts';
 import { chooseChroot } from '../gitlab/image.ts';
 import { jobEnv } from '../gitlab/job-env.ts';
 import { readJob } from '../gitlab/job.ts';
-import { machineName } from '../machine/names.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 
 /**
@@ -35,7 +35,7 @@ export async function config(args: StageArguments): Promise<number> {
   }
   process.stdout.write(
     driverConfig({
-      machine: machineName(job),
+      hostname: hostname(),
       version: NSPAWN_RUNNER_VERSION,
       buildsDir: settings.buildsDir,
       cacheDir: settings.cacheDir,

@@ -3,7 +3,8 @@
  * the later stages and not to the job.
  */
 export interface DriverConfigParts {
-  readonly machine: string;
+  /** The host that runs the job; the Runner says it as "Running on MACHINE via HOST...". */
+  readonly hostname: string;
   readonly version: string;
   readonly buildsDir: string;
   readonly cacheDir: string;
@@ -18,7 +19,7 @@ export function driverConfig(parts: DriverConfigParts): string {
     cache_dir: parts.cacheDir,
     // A machine is one job's: no other project can be below its builds_dir.
     builds_dir_is_shared: false,
-    hostname: parts.machine,
+    hostname: parts.hostname,
     driver: { name: 'nspawn-runner', version: parts.version },
     job_env: parts.jobEnv,
     shell: parts.shell,

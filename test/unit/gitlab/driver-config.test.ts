@@ -3,7 +3,7 @@ import { driverConfig } from '../../../src/gitlab/driver-config.ts';
 
 it('is one line of JSON', () => {
   const text = driverConfig({
-    machine: 'nsr1-abcdefgh-1',
+    hostname: 'ci-1',
     version: '1.2.3',
     buildsDir: '/builds',
     cacheDir: '/cache',
@@ -12,7 +12,7 @@ it('is one line of JSON', () => {
   });
   expect(text).toBe(
     '{"builds_dir":"/builds","cache_dir":"/cache","builds_dir_is_shared":false,' +
-      '"hostname":"nsr1-abcdefgh-1","driver":{"name":"nspawn-runner","version":"1.2.3"},' +
+      '"hostname":"ci-1","driver":{"name":"nspawn-runner","version":"1.2.3"},' +
       '"job_env":{"A":"b"},"shell":"bash"}\n',
   );
 });
