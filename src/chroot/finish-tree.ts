@@ -6,13 +6,13 @@ import type { Recipe } from './recipe.ts';
 import { directoryInTree, existsInTree, placeInTree } from './tree-path.ts';
 
 const ENVIRONMENT_FILE = '/etc/systemd/system.conf.d/50-nspawn-runner-recipe.conf';
-/** Of the host that built it, or of what was installed: none of it is true in a machine. */
-const NOT_FOR_MACHINES = ['/etc/hostname', '/etc/resolv.conf'];
+/** Of the host that built it, or of the build (--dpkgopt= stays behind): none of it is for machines. */
+const NOT_FOR_MACHINES = ['/etc/hostname', '/etc/resolv.conf', '/etc/dpkg/dpkg.cfg.d/99mmdebstrap'];
 
 export async function finishTree(tree: string, recipe: Recipe, sources: string): Promise<void> {
   await replaceSources(tree, sources);
   await keepKeyring(tree, recipe.debian.keyring);
-  await removeHostIdentity(tree);
+  await removeTraces(tree);
   for (const { path, content, mode } of recipe.files) {
     const place = await placeInTree(tree, path);
     await writeFile(place, content);
@@ -71,7 +71,7 @@ async function keepKeyring(tree: string, keyring: string): Promise<void> {
   await chmod(place, 0o644);
 }
 
-async function removeHostIdentity(tree: string): Promise<void> {
+async function removeTraces(tree: string): Promise<void> {
   for (const path of NOT_FOR_MACHINES) await rm(join(tree, path), { force: true });
   const sshKeys = (await readdir(join(tree, 'etc/ssh')).catch(() => [])).filter((name) =>
     /^ssh_host_.*_key(?:\.pub)?$/.test(name),

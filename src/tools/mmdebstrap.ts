@@ -34,6 +34,8 @@ export function bootstrapArguments(bootstrap: Bootstrap): string[] {
     '--format=directory',
     // Lines of apt and dpkg instead of progress bars.
     '--verbose',
+    // A build that a power cut ends is begun again, and one that succeeds is synced as a whole.
+    '--dpkgopt=force-unsafe-io',
     ...(bootstrap.packages.length === 0 ? [] : [`--include=${bootstrap.packages.join(',')}`]),
     ...bootstrap.aptOptions.map((option) => `--aptopt=${option}`),
     '--',

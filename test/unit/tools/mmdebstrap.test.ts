@@ -15,6 +15,7 @@ it('mmdebstrap makes a directory from the sources of a file', () => {
     '--variant=minbase',
     '--format=directory',
     '--verbose',
+    '--dpkgopt=force-unsafe-io',
     '--include=systemd,git',
     '--aptopt=Acquire::Retries "3"',
     '--aptopt=-x',
