@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
-import { Stopped, UsageError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 import { originOf } from '../gitlab/job.ts';
 import { say, warn } from '../log.ts';
 import { machineName } from '../machine/names.ts';
@@ -31,10 +31,11 @@ const DEFAULT_FILE = '.gitlab-ci.yml';
 const EXIT_TIMEOUT = 124;
 const EXIT_SYSTEM_FAILURE = 125;
 const EXIT_CANCELED = 130;
+const EXIT_TERMINATED = 143;
 
 /**
  * Runs the job; the status is the script's own exit code, 124 after the job's timeout, 125 when the
- * machine and not the script failed, 130 when it was cancelled.
+ * machine and not the script failed, 130 when it was cancelled, 143 after SIGTERM or SIGHUP.
  */
 export async function exec(args: ExecArguments, signal: AbortSignal): Promise<number> {
   const variables = (args.variable ?? []).map(requireVariable);
@@ -48,7 +49,8 @@ export async function exec(args: ExecArguments, signal: AbortSignal): Promise<nu
   const id = BigInt(Date.now()) * 1000n + BigInt(randomInt(1000));
   const response = localResponse({ id, job, repository, ciFile, variables });
   const result = await runHere(args, response, repository, signal);
-  if (args.keep === true) sayWhereItIs(response);
+  const hasBooted = result.stages.some(({ stage }) => stage === 'run');
+  if (args.keep === true && hasBooted) sayWhereItIs(response);
   return statusOf(result);
 }
 
@@ -161,6 +163,6 @@ function statusOf(result: JobResult): number {
     case 'job_canceled':
       return EXIT_CANCELED;
     case 'runner_interrupted':
-      throw new Stopped('The job was stopped.');
+      return EXIT_TERMINATED;
   }
 }
