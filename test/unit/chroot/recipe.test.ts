@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadRecipe, parseRecipe } from '../../../src/chroot/recipe.ts';
+import { recipeKeysAt } from '../../../src/chroot/recipe-schema.ts';
 import { SettingsError, UsageError, type Failure } from '../../../src/errors.ts';
 import { fuzz } from '../fuzz.ts';
 
@@ -34,6 +35,23 @@ describe('shipped recipes', () => {
     expect(recipe.packages).toEqual(
       expect.arrayContaining(['systemd', 'systemd-sysv', 'dbus', 'bash', 'git', 'git-lfs']),
     );
+  });
+});
+
+describe('docs/recipes.md', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/recipes.md'), 'utf8');
+  const examples = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text ?? '');
+
+  it('has examples that are good', () => {
+    expect(examples).toHaveLength(2);
+    for (const text of examples) expect(problemsOf(text)).toEqual([]);
+  });
+
+  it('explains every key', () => {
+    const keys = recipeKeysAt([]).filter((key) => key !== 'debian');
+    const table = /^## Keys\n(.*?)^`mask` takes/ms.exec(page)?.[1] ?? '';
+    const explained = [...table.matchAll(/^\| `([\w.]+)` \|/gm)].map(([, key]) => key);
+    expect(explained.sort()).toEqual(keys.sort());
   });
 });
 
