@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommandError, HostError } from '../errors.ts';
+import type { Limits } from '../settings.ts';
 import { unitJournal } from '../tools/journalctl.ts';
 import { nspawnArguments, type Bind } from '../tools/systemd-nspawn.ts';
 import { startUnit, type TransientUnit } from '../tools/systemd-run.ts';
@@ -15,14 +16,6 @@ const CONSOLE_TAIL_LINES = 15;
 /** Time for ExecStopPost=; the machine itself is powered off or killed before. */
 const STOP_TIMEOUT_SEC = 10;
 
-export interface MachineLimits {
-  readonly memoryMaxBytes?: number | undefined;
-  readonly memoryMaxPercent?: number | undefined;
-  readonly cpuWeight?: number | undefined;
-  readonly cpuQuotaPercent?: number | undefined;
-  readonly tasksMax: number;
-}
-
 export interface MachineBoot {
   readonly machine: string;
   readonly description: string;
@@ -32,7 +25,7 @@ export interface MachineBoot {
   readonly chroot: string;
   readonly binds: readonly Bind[];
   readonly env: Readonly<Record<string, string>>;
-  readonly limits: MachineLimits;
+  readonly limits: Limits;
   readonly bootTimeoutSec: number;
   /** After so long PID 1 ends the machine, whoever forgot it. */
   readonly runtimeMaxSec: number;
@@ -155,7 +148,7 @@ function nspawnLeftovers(machine: string): string[] {
   return ['propagate', 'unix-export'].map((kind) => `/run/systemd/nspawn/${kind}/${machine}`);
 }
 
-function limitProperties(limits: MachineLimits): `${string}=${string}`[] {
+function limitProperties(limits: Limits): `${string}=${string}`[] {
   const properties: `${string}=${string}`[] = [`TasksMax=${limits.tasksMax}`];
   if (limits.memoryMaxBytes !== undefined) properties.push(`MemoryMax=${limits.memoryMaxBytes}`);
   if (limits.memoryMaxPercent !== undefined)

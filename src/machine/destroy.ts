@@ -53,6 +53,13 @@ export async function destroyMachine(options: DestroyOptions): Promise<void> {
   await verifyGone(machine, directory, failures);
 }
 
+/** Whether a unit or a directory has the machine's name. */
+export async function leftSomething({ stateDir, machine }: DestroyOptions): Promise<boolean> {
+  return (
+    (await exists(jobDirectory(stateDir, machine).path)) || (await unitState(machine)) !== 'absent'
+  );
+}
+
 type UnitState = 'absent' | 'active' | 'other';
 
 async function unitState(machine: string): Promise<UnitState> {

@@ -6,10 +6,11 @@ import { access, chmod, mkdir } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { HostError, Stopped } from '../errors.ts';
+import type { Limits } from '../settings.ts';
 import type { Bind } from '../tools/systemd-nspawn.ts';
 import { lookUpAccount } from './account.ts';
-import { bootMachine, type MachineLimits } from './boot.ts';
-import { destroyMachine } from './destroy.ts';
+import { bootMachine } from './boot.ts';
+import { destroyMachine, leftSomething, type DestroyOptions } from './destroy.ts';
 import { jobDirectory, jobsDirectory, trashDirectory } from './job-directory.ts';
 import { buildsPath, cachePath, isInUse, makeKept } from './kept-directories.ts';
 import { RUNNER_IN_MACHINE } from './machine-files.ts';
@@ -37,7 +38,7 @@ export interface MachinePlan {
   /** The host's gitlab-runner. */
   readonly runnerBinary: string | undefined;
   readonly extraBinds: readonly Bind[];
-  readonly limits: MachineLimits;
+  readonly limits: Limits;
   readonly bootTimeoutSec: number;
   readonly stopTimeoutSec: number;
   readonly scriptStopTimeoutSec: number;
@@ -62,7 +63,7 @@ export async function prepareMachine(
   const directory = jobDirectory(stateDir, machine);
   const shell = await findShell(plan.chroot.path, plan.shell);
   const owner = await lookUpAccount(plan.chroot.path, plan.user);
-  await claim({ stateDir, machine, path: directory.path, stopTimeoutSec: plan.stopTimeoutSec });
+  await claim({ stateDir, machine, stopTimeoutSec: 0 }, directory.path);
 
   const project = { origin: plan.origin, id: plan.jobId, projectId: plan.projectId };
   const builds = plan.keepBuilds ? await freeBuilds(plan, machine) : undefined;
@@ -132,26 +133,17 @@ export async function prepareMachine(
   return { machine, bootSec, buildsKept: !plan.keepBuilds || builds !== undefined };
 }
 
-/** Takes the machine's name: the directory is the claim, and whatever has it is destroyed first. */
-async function claim(machine: {
-  readonly stateDir: string;
-  readonly machine: string;
-  readonly path: string;
-  readonly stopTimeoutSec: number;
-}): Promise<void> {
-  const { stateDir, path } = machine;
-  await mkdir(stateDir, { recursive: true, mode: 0o755 });
-  for (const shared of [jobsDirectory(stateDir), trashDirectory(stateDir)]) {
+/**
+ * Takes the machine's name: the directory is the claim. A unit of that name must be gone before,
+ * or its ExecStopPost= would take the new directory away.
+ */
+async function claim(machine: DestroyOptions, path: string): Promise<void> {
+  await mkdir(machine.stateDir, { recursive: true, mode: 0o755 });
+  for (const shared of [jobsDirectory(machine.stateDir), trashDirectory(machine.stateDir)]) {
     await mkdir(shared, { recursive: true, mode: 0o700 });
     await chmod(shared, 0o700);
   }
-  try {
-    await mkdir(path, { mode: 0o700 });
-    return;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-  await destroyMachine({ ...machine, stopTimeoutSec: 0 });
+  if (await leftSomething(machine)) await destroyMachine(machine);
   await mkdir(path, { mode: 0o700 });
 }
 
@@ -179,7 +171,7 @@ async function findShell(chroot: string, shell: string): Promise<string> {
   });
 }
 
-export function describeMemory(limits: MachineLimits): string | undefined {
+export function describeMemory(limits: Limits): string | undefined {
   if (limits.memoryMaxBytes !== undefined) {
     const mib = limits.memoryMaxBytes / 1024 / 1024;
     return mib >= 1024 && mib % 1024 === 0 ? `${mib / 1024} GiB` : `${Math.round(mib)} MiB`;

@@ -25,8 +25,6 @@ export function sweepUnit(stateDir: string, item: string): TransientUnit {
       `ExecStartPre=-/usr/bin/chattr -R -f -i -a -- ${path}`,
       'IOSchedulingClass=idle',
       'CPUWeight=20',
-      'PrivateNetwork=yes',
-      'ProtectHome=yes',
       'NoNewPrivileges=yes',
     ],
     argv: ['/bin/rm', '--recursive', '--force', '--one-file-system', '--', path],
