@@ -1,4 +1,5 @@
 /** The job as GitLab gives it to its runner: what is written to the job response file. */
+import { randomUUID } from 'node:crypto';
 
 export interface JobVariable {
   readonly key: string;
@@ -96,14 +97,14 @@ export interface JobResponse {
   readonly [other: string]: unknown;
 }
 
-const BIGINT_MARK = 'bigint:';
-
 /** The JSON text of the response file; bigint becomes a plain number of all its digits. */
 export function encodeResponse(response: JobResponse): string {
+  // By chance, so that no text of the job passes for it.
+  const mark = randomUUID();
   const text = JSON.stringify(response, (_key, value: unknown) =>
-    typeof value === 'bigint' ? `\u0000${BIGINT_MARK}${value}` : value,
+    typeof value === 'bigint' ? `${mark}${value}` : value,
   );
-  return text.replace(/"\\u0000bigint:(-?\d+)"/g, '$1');
+  return text.replace(new RegExp(`"${mark}(-?\\d+)"`, 'g'), '$1');
 }
 
 /** The step that GitLab calls `script`; Runner calls its stage `build_script`. */

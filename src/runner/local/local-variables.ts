@@ -13,13 +13,14 @@ const REFERENCE = /\$\$|\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))/g;
 
 /**
  * Puts variables into each other, however deep; what is not known stays for the runner, which knows
- * the directories. The last of one name wins; one that would contain itself keeps its reference.
+ * the directories. The last of one name wins; a reference in a circle is nothing.
  */
 export function nestVariables(variables: readonly CiVariable[]): readonly JobVariable[] {
   const byKey = new Map(variables.map((variable) => [variable.key, variable]));
   const nest = (key: string, trail: readonly string[]): string | undefined => {
     const variable = byKey.get(key);
-    if (variable === undefined || trail.includes(key)) return undefined;
+    if (variable === undefined) return undefined;
+    if (trail.includes(key)) return '';
     // The runner expands once more and makes one dollar of two.
     if (variable.raw) return variable.value.replaceAll('$', '$$$$');
     return variable.value.replace(
