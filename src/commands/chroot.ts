@@ -5,6 +5,7 @@ import { loadRecipe, type Recipe } from '../chroot/recipe.ts';
 import { findChroot, listChroots, type Chroot } from '../chroot/store.ts';
 import { HostError } from '../errors.ts';
 import { say } from '../log.ts';
+import { requireRoot } from '../root.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 
 export interface ChrootCreateArguments {
@@ -28,7 +29,7 @@ export async function chrootCreate(
   }
   // All recipes are read before the first is built: a fault in the last one is told now.
   const recipes = await Promise.all(wanted.map((name) => loadRecipe(name, settings.recipeDirs)));
-  if (recipes.length > 0) requireRoot();
+  if (recipes.length > 0) requireRoot('chroot create');
   for (const recipe of recipes) await create(recipe, settings, signal);
   return 0;
 }
@@ -93,9 +94,4 @@ function age({ createdAt }: Chroot, now: Date): string {
   if (minutes < 60) return `${minutes} min`;
   if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h`;
   return `${Math.floor(minutes / (24 * 60))} d`;
-}
-
-function requireRoot(): void {
-  if (process.getuid?.() === 0) return;
-  throw new HostError('Only root can build a chroot.', { hint: 'Run the command with sudo.' });
 }

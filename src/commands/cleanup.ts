@@ -6,11 +6,13 @@ import { destroyMachine } from '../machine/destroy.ts';
 import { jobDirectory, jobsDirectory } from '../machine/job-directory.ts';
 import { machineName } from '../machine/names.ts';
 import { readRecord } from '../machine/record.ts';
+import { requireRoot } from '../root.ts';
 import { stageState } from '../stage-state.ts';
 
 const DEFAULT_STOP_TIMEOUT_SEC = 3;
 
 export async function cleanup(args: StageArguments, signal: AbortSignal): Promise<number> {
+  requireRoot('cleanup');
   const { stateDir, trustJobIdVariable } = await stageState(args.settings);
   const job = await readJob({ ...args, trustJobIdVariable, forCleanup: true });
   const machine = job === undefined ? await provedByTmpDir(stateDir) : machineName(job);

@@ -6,6 +6,7 @@ import { UsageError } from '../errors.ts';
 import { originOf } from '../gitlab/job.ts';
 import { say, warn } from '../log.ts';
 import { machineName } from '../machine/names.ts';
+import { requireRoot } from '../root.ts';
 import type { JobResult, RunningJob } from '../runner/engine.ts';
 import type { JobResponse } from '../runner/job.ts';
 import { parseCiFile } from '../runner/local/ci-file.ts';
@@ -43,7 +44,7 @@ export async function exec(args: ExecArguments, signal: AbortSignal): Promise<nu
   const path = args.file === undefined ? resolve(repository.top, DEFAULT_FILE) : resolve(args.file);
   const ciFile = relative(repository.top, path);
   const job = await readJobOf(path, args, ciFile);
-  requireRoot();
+  requireRoot('exec');
   for (const line of job.ignored) warn(`Ignored: ${line}.`);
   // Milliseconds and three digits of chance, for two that begin at once.
   const id = BigInt(Date.now()) * 1000n + BigInt(randomInt(1000));
@@ -118,11 +119,6 @@ function stopOnSignals(job: RunningJob, signal: AbortSignal): () => void {
     process.off('SIGINT', onInterrupt);
     before.forEach((listener) => process.on('SIGINT', listener));
   };
-}
-
-function requireRoot(): void {
-  if (process.geteuid?.() === 0) return;
-  throw new UsageError('exec boots a machine, and only root may.', { hint: 'Call it with sudo.' });
 }
 
 function requireVariable(text: string): CiVariable {

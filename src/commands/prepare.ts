@@ -8,6 +8,7 @@ import { readJob, type Job } from '../gitlab/job.ts';
 import { say } from '../log.ts';
 import { prepareMachine } from '../machine/prepare-machine.ts';
 import { findRunnerBinary } from '../machine/runner-binary.ts';
+import { requireRoot } from '../root.ts';
 import { loadSettings } from '../settings.ts';
 import type { Bind } from '../tools/systemd-nspawn.ts';
 
@@ -15,6 +16,7 @@ import type { Bind } from '../tools/systemd-nspawn.ts';
 const DEFAULT_JOB_TIMEOUT_SEC = 7200;
 
 export async function prepare(args: StageArguments, signal: AbortSignal): Promise<number> {
+  requireRoot('prepare');
   await clearExitCode();
   const settings = await loadSettings(args.settings);
   const job = await readJob({ ...args, trustJobIdVariable: settings.trustJobIdVariable });

@@ -11,12 +11,14 @@ import { machineName } from '../machine/names.ts';
 import { judge, type ScriptOutcome } from '../machine/outcome.ts';
 import { readRecord } from '../machine/record.ts';
 import { runScript } from '../machine/run-script.ts';
+import { requireRoot } from '../root.ts';
 import { stageState } from '../stage-state.ts';
 
 /** How far back the journal is searched for the end of a machine that has left no record. */
 const JOURNAL_WINDOW_SEC = 3600;
 
 export async function runStage(args: StageArguments, signal: AbortSignal): Promise<number> {
+  requireRoot('run');
   await clearExitCode();
   const [script, stage = 'script'] = args.positionals;
   if (script === undefined) throw new UsageError('run: expected the path of a script.');

@@ -26,6 +26,7 @@ const leaves = [
   'sizes',
   'file-problems',
   'quote-command',
+  'root',
   'stage-state',
 ];
 
