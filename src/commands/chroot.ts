@@ -3,7 +3,6 @@ import { buildChroot } from '../chroot/build.ts';
 import { createProgress } from '../chroot/progress.ts';
 import { loadRecipe, type Recipe } from '../chroot/recipe.ts';
 import { findChroot, listChroots, type Chroot } from '../chroot/store.ts';
-import { HostError } from '../errors.ts';
 import { say } from '../log.ts';
 import { requireRoot } from '../root.ts';
 import { loadSettings, type Settings } from '../settings.ts';
