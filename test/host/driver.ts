@@ -154,8 +154,10 @@ export class DriverJob {
   }
 }
 
+type JobsPlace = Pick<DriverJob, 'machine' | 'directory'>;
+
 /** What the host still has of a job; the sweep of the trash gets a moment. */
-export async function leftovers(job: DriverJob): Promise<string[]> {
+export async function leftovers(job: JobsPlace): Promise<string[]> {
   const end = performance.now() + 10_000;
   for (;;) {
     const left = await leftoversNow(job);
@@ -164,7 +166,7 @@ export async function leftovers(job: DriverJob): Promise<string[]> {
   }
 }
 
-async function leftoversNow(job: DriverJob): Promise<string[]> {
+async function leftoversNow(job: JobsPlace): Promise<string[]> {
   const left: string[] = [];
   if (existsSync(job.directory)) left.push(job.directory);
   const units = await host('systemctl', 'list-units', '--all', '--plain', '--no-legend', '*');
