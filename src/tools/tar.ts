@@ -8,10 +8,10 @@ export interface ArchiveOptions {
   readonly archive: string;
   /** What names in the archive are relative to. */
   readonly directory: string;
+  /** Names that are taken with all that is below them; none begins with a dash. */
+  readonly trees?: readonly string[];
   /** A file of NUL-terminated names; directories among them are not descended into. */
   readonly namesFile?: string;
-  /** Names that are taken with all that is below them. */
-  readonly trees?: readonly string[];
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -19,19 +19,10 @@ export interface ArchiveOptions {
 export async function createArchive(options: ArchiveOptions): Promise<void> {
   const { archive, directory, namesFile, trees = [], signal } = options;
   const names =
-    namesFile === undefined
-      ? []
-      : ['--no-recursion', '--null', `--files-from=${namesFile}`, '--recursion'];
+    namesFile === undefined ? [] : ['--no-recursion', '--null', `--files-from=${namesFile}`];
   await run(
     'tar',
-    [
-      '--create',
-      `--file=${archive}`,
-      `--directory=${directory}`,
-      ...names,
-      '--',
-      ...trees,
-    ],
+    ['--create', `--file=${archive}`, `--directory=${directory}`, ...trees, ...names],
     { okStatuses: [0, CHANGED_WHILE_READ], timeoutSec: TIMEOUT_SEC, signal },
   );
 }
