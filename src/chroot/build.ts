@@ -64,9 +64,13 @@ export async function buildChroot(build: Build): Promise<Chroot> {
   });
 }
 
-/** Machines with user namespaces reach their trees as other users: whatever the umask, all may enter. */
+/**
+ * Below the state directory all may enter, whatever the umask: machines with user namespaces reach
+ * their trees as other users. The state directory is root's alone, as /var/lib/machines is: a base
+ * tree has set-user-ID programs of an age of its own.
+ */
 async function makeDirectories(stateDir: string, dir: string): Promise<void> {
-  if ((await mkdir(stateDir, { recursive: true })) !== undefined) await chmod(stateDir, 0o755);
+  if ((await mkdir(stateDir, { recursive: true })) !== undefined) await chmod(stateDir, 0o700);
   for (const path of [dirname(dir), dir, join(dir, 'versions')]) {
     await mkdir(path, { recursive: true });
     await chmod(path, 0o755);

@@ -138,7 +138,7 @@ export async function prepareMachine(
  * or its ExecStopPost= would take the new directory away.
  */
 async function claim(machine: DestroyOptions, path: string): Promise<void> {
-  await mkdir(machine.stateDir, { recursive: true, mode: 0o755 });
+  await mkdir(machine.stateDir, { recursive: true, mode: 0o700 });
   for (const shared of [jobsDirectory(machine.stateDir), trashDirectory(machine.stateDir)]) {
     await mkdir(shared, { recursive: true, mode: 0o700 });
     await chmod(shared, 0o700);

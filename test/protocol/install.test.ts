@@ -40,6 +40,7 @@ it('installs a program that runs, and ends with one line', async () => {
       'usr/local/lib/nspawn-runner/boot.sh',
       'usr/local/lib/nspawn-runner/frame.sh',
       'usr/local/lib/systemd/system/nspawn-runner.slice',
+      'usr/local/lib/sysctl.d/60-nspawn-runner.conf',
       'usr/local/lib/tmpfiles.d/nspawn-runner.conf',
       'usr/local/share/nspawn-runner/recipes/debian-12.yaml',
       'usr/local/share/nspawn-runner/settings.schema.json',
