@@ -113,7 +113,8 @@ async function readSettings(file: string, mustExist: boolean): Promise<string | 
  * @throws SettingsError with every problem of the file.
  */
 export async function parseSettings(text: string, file: string): Promise<Settings> {
-  // Loaded here: a host without a settings file pays for neither in its stages.
+  // Loaded here: a host without settings, or with the installed file of comments alone, pays for neither.
+  if (!/^\s*[^\s#]/m.test(text)) return defaultSettings();
   const { parseYaml } = await import('./yaml.ts');
   const { SettingsFile, settingsKeysAt } = await import('./settings-schema.ts');
   const document = parseYaml(text, file);
