@@ -114,20 +114,26 @@ async function runJob(run: JobRun): Promise<JobResult> {
 async function prepareAndRun(run: JobRun): Promise<Ending> {
   const limit = timeLimit(run.setup.timing.prepareStageSec, 'timeout');
   const stop = AbortSignal.any([run.control.job, limit.signal]);
-  say(run, PREPARE_TITLE);
-  const failure = await prepareJob(run, stop);
-  if (failure !== undefined) {
-    limit.release();
+  try {
+    say(run, PREPARE_TITLE);
+    const failure = await prepareJob(run, stop);
+    if (failure === undefined) {
+      const ending = isStopped(stop)
+        ? { cause: stop.reason as StopCause }
+        : await scriptsOrAbort(run, stop);
+      await cleanUp(run);
+      return ending;
+    }
     // A driver that says "the job failed" is believed even when the job was stopped.
     const isOver = isStopped(stop) && failure.kind !== 'build-failure';
     return isOver ? { cause: stop.reason as StopCause } : { failure };
+  } catch (error) {
+    // A bug of ours leaves no machine behind; a runner that is gone cleans nothing up.
+    if (!(error instanceof Vanished)) await cleanUp(run);
+    throw error;
+  } finally {
+    limit.release();
   }
-  const ending = isStopped(stop)
-    ? { cause: stop.reason as StopCause }
-    : await scriptsOrAbort(run, stop);
-  limit.release();
-  await cleanUp(run);
-  return ending;
 }
 
 /** An aborted job waits only so long for the stage that is running, and then cleans up beside it. */

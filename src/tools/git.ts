@@ -21,10 +21,14 @@ export async function repositoryTop(directory: string): Promise<string | undefin
   });
   if (status === 0) return stdout;
   if (stderr.includes('not a git repository')) return undefined;
-  throw new CommandError(`git does not read the repository in "${directory}".`, {
-    ...{ argv: ['git', ...argv], exitStatus: status, signal: undefined, durationMs },
-    ...{ timedOutAfterSec: undefined, stderrTail: stderr },
-  });
+  throw new CommandError(
+    `git does not read the repository in "${directory}".`,
+    {
+      ...{ argv: ['git', ...argv], exitStatus: status, signal: undefined, durationMs },
+      ...{ timedOutAfterSec: undefined, stderrTail: stderr },
+    },
+    { hint: 'Call this with sudo as the owner of the repository, or do what git says above.' },
+  );
 }
 
 /** One line of git's; undefined when git knows no answer, as for a branch without a commit. */

@@ -1,5 +1,5 @@
 /** The working tree as it is now, uncommitted changes included, and what unpacks it in the machine. */
-import { lstat, stat, writeFile } from 'node:fs/promises';
+import { chmod, lstat, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { listWorkingTree } from '../../tools/git.ts';
 import { createArchive } from '../../tools/tar.ts';
@@ -21,6 +21,9 @@ export async function archiveSource(
 ): Promise<{ readonly archive: string; readonly notes: readonly string[] }> {
   const archive = join(scratch, 'source.tar');
   const { top, isGit } = repository;
+  // Whoever runs the scripts in the machine reads it; here the directory around it keeps others out.
+  await writeFile(archive, '', { flag: 'wx' });
+  await chmod(archive, 0o644);
   if (!isGit) {
     await createArchive({ archive, directory: top, trees: ['.'], signal });
     return { archive, notes: [`${top} is not a git repository: all of it is copied.`] };
