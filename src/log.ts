@@ -11,7 +11,7 @@ let logger: Logger | undefined;
 
 /** Turns on one line per external command, in the syslog levels of winston. */
 export async function enableDebug(): Promise<void> {
-  const winston = await import('winston');
+  const { default: winston } = await import('winston');
   const levels = winston.config.syslog.levels;
   logger = winston.createLogger({
     level: 'debug',
