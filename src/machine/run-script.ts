@@ -23,8 +23,13 @@ import type { ScriptOutcome } from './outcome.ts';
 import type { MachineRecord } from './record.ts';
 import { explainSilence } from './silence.ts';
 
-/** How long output that is on its way may take once the client says that the unit ended. */
+/** How long output that is on its way may take once the client says that the unit failed. */
 const LAST_OUTPUT_MS = 1_000;
+/**
+ * The same when it says that all went well. Streams that are open then have a living relay behind
+ * them, which brings the end however busy the host is; those of a dead machine are closed.
+ */
+const LAST_OUTPUT_OF_SUCCESS_MS = 15_000;
 const STILL_THERE_POLL_MS = 2_000;
 const KILL_WAIT_MS = 5_000;
 const INNER_MANAGER_TIMEOUT_SEC = 5;
@@ -61,19 +66,13 @@ export async function runScript(run: ScriptRun): Promise<ScriptOutcome> {
   const nonce = randomBytes(16).toString('hex');
   const unit = `nspawn-runner-${run.stage.replaceAll(/[^A-Za-z0-9_]/g, '_').slice(0, 40)}-${nonce.slice(0, 8)}.service`;
   const oomBefore = await oomKills(machine);
-  const script = await open(run.script, 'r');
-  let client: Started;
-  try {
-    client = await startInMachine(innerUnit(run, unit, nonce), script.fd);
-  } finally {
-    await script.close();
-  }
+  const { client, streams } = await startScript(run, unit, nonce);
   const running: Running = {
     machine,
     unit,
     cgroup: machineCgroup(machine, unit),
     client,
-    streams: forward(client, nonce, run.output),
+    streams,
     startedSec: Math.floor(Date.now() / 1000),
     oomBefore,
   };
@@ -82,6 +81,21 @@ export async function runScript(run: ScriptRun): Promise<ScriptOutcome> {
   } finally {
     running.streams.close();
     client.kill('SIGKILL');
+  }
+}
+
+async function startScript(
+  run: ScriptRun,
+  unit: string,
+  nonce: string,
+): Promise<Pick<Running, 'client' | 'streams'>> {
+  const script = await open(run.script, 'r');
+  try {
+    const client = await startInMachine(innerUnit(run, unit, nonce), script.fd);
+    // Before anything is awaited: what a started process says while no one reads is thrown away.
+    return { client, streams: forward(client, nonce, run.output) };
+  } finally {
+    await script.close();
   }
 }
 
@@ -147,8 +161,9 @@ async function exited(running: Running, status: number): Promise<ScriptOutcome> 
 
 /** Resolves when the client has ended and what was on its way has had time to arrive. */
 async function clientEnd({ client, streams }: Running): Promise<'silent'> {
-  await client.ended;
-  await Promise.race([streams.closed, sleep(LAST_OUTPUT_MS)]);
+  const { status } = await client.ended;
+  const patience = status === 0 ? LAST_OUTPUT_OF_SUCCESS_MS : LAST_OUTPUT_MS;
+  await Promise.race([streams.closed, sleep(patience)]);
   return 'silent';
 }
 

@@ -136,7 +136,8 @@ export interface Started {
 }
 
 /**
- * Starts a program whose streams the caller handles.
+ * Starts a program whose streams the caller handles: he reads them in the same turn of the event
+ * loop that he gets them in, or what comes first is lost (execa resumes an unread stream).
  * @throws HostError when the program is not there.
  */
 export async function start(
