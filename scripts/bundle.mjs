@@ -1,6 +1,6 @@
 // Makes one CommonJS file of the program. esbuild splits it into what each command needs, which only
 // works for ES modules; each chunk is then turned into CommonJS and goes as text into the head of the
-// program, src/loader.ts, that compiles it when it is asked for (docs/decisions/0009-start-up.md).
+// program, src/loader.ts, that compiles it when it is asked for (docs/decisions/0004-start-up.md).
 import { build, transform } from 'esbuild';
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';

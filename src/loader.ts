@@ -1,7 +1,7 @@
 /**
  * The head of the built program. The rest is in the same file as text, chunk by chunk, and compiled
  * when it is first asked for: V8 reads past a string ten times faster than it parses code, and a
- * stage needs a quarter of ours. See docs/decisions/0009-start-up.md.
+ * stage needs a quarter of ours. See docs/decisions/0004-start-up.md.
  */
 import { Script } from 'node:vm';
 import program from 'nspawn-runner:chunks';
