@@ -93,6 +93,8 @@ export function machineUnit(boot: MachineBoot): TransientUnit {
       'KillMode=mixed',
       'PrivateMounts=yes',
       'OOMPolicy=continue',
+      // The supervisor is in the job's memory limit and must not be the first to be killed for it.
+      'OOMScoreAdjust=-500',
       `TimeoutStartSec=${boot.bootTimeoutSec}`,
       `TimeoutStopSec=${STOP_TIMEOUT_SEC}`,
       `RuntimeMaxSec=${boot.runtimeMaxSec}`,

@@ -35,9 +35,18 @@ export async function findMachineEnd(machine: string, sinceSec: number): Promise
   }
 }
 
+/**
+ * With OOMPolicy=continue (systemd.service(5)) the unit's result is `signal` or `exit-code` also
+ * when the kernel killed the supervisor or the machine's init for want of memory; what tells is
+ * the manager's line about the kill, just before the end. It writes none on cgroup v1.
+ */
+const OOM_KILL_TO_EXIT_MS = 5_000;
+const OOM_KILL = /: A process of this unit has been killed by the OOM killer\.$/;
+const ASKED_FOR = /^Stopping | on client request\.$/;
+
 /** What the manager writes when a unit ends, without the list of processes it signalled. */
 const TELLING =
-  /^(Stopping|Stopped) |: (Main process exited|Failed with result|Deactivated|Succeeded)/;
+  /^(Stopping|Stopped) |: (Main process exited|Failed with result|Deactivated|Succeeded|systemd-oomd killed)/;
 const DEADLINE = /reached runtime time limit/;
 const DEACTIVATED = /: (Deactivated successfully|Succeeded)\.$/;
 
@@ -57,10 +66,18 @@ export function machineEnd(all: readonly JournalEntry[]): MachineEnd {
   if (exit?.exitCode === 'exited' && exit.exitStatus?.split('/')[0] === REBOOT_STATUS) {
     return { how: 'rebooted' };
   }
+  if (exit !== undefined && diedOfWant(entries, exit)) return { how: 'out-of-memory' };
   const deactivated = entries.some((entry) => DEACTIVATED.test(entry.message));
   if (result === undefined && deactivated && !entries.some((e) => /^Stopping /.test(e.message))) {
     return { how: 'powered-off' };
   }
   const facts = entries.map(({ message }) => message).filter((message) => TELLING.test(message));
   return { how: 'killed', facts: facts.slice(-3) };
+}
+
+/** Whether the end came with a kill by the kernel; an earlier one, of a script's process, is none. */
+function diedOfWant(entries: readonly JournalEntry[], exit: JournalEntry): boolean {
+  const kill = entries.findLast(({ message }) => OOM_KILL.test(message));
+  if (kill === undefined || entries.some(({ message }) => ASKED_FOR.test(message))) return false;
+  return Math.abs(exit.atMs - kill.atMs) <= OOM_KILL_TO_EXIT_MS;
 }

@@ -2,6 +2,8 @@
 import { run } from './exec.ts';
 
 export interface JournalEntry {
+  /** When the journal got it, in ms since the epoch. */
+  readonly atMs: number;
   readonly message: string;
   /** On the manager's "Main process exited" entry: `exited`, `killed` or `dumped`. */
   readonly exitCode: string | undefined;
@@ -39,6 +41,8 @@ export function parseJournal(text: string): readonly JournalEntry[] {
         return typeof value === 'string' ? value : undefined;
       };
       return {
+        // systemd.journal-fields(7): microseconds, as text, in every entry.
+        atMs: Number(field('__REALTIME_TIMESTAMP') ?? 0) / 1000,
         message: field('MESSAGE') ?? '',
         exitCode: field('EXIT_CODE'),
         exitStatus: field('EXIT_STATUS'),

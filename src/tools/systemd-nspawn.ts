@@ -24,6 +24,8 @@ export function nspawnArguments({ machine, binds, env }: NspawnMachine): string[
     // A .nspawn file beside the tree or in /etc must not change a job's machine.
     '--settings=no',
     '--link-journal=no',
+    // What the supervisor has is for the supervisor alone.
+    '--oom-score-adjust=0',
     '--resolv-conf=replace-host',
     '--timezone=off',
     // Standard output is the console and nothing is ever typed.

@@ -3,7 +3,14 @@ import { machineEnd } from '../../../src/machine/machine-end.ts';
 import type { JournalEntry } from '../../../src/tools/journalctl.ts';
 
 function entry(message: string, fields: Partial<JournalEntry> = {}): JournalEntry {
-  return { message, exitCode: undefined, exitStatus: undefined, unitResult: undefined, ...fields };
+  return {
+    atMs: 0,
+    message,
+    exitCode: undefined,
+    exitStatus: undefined,
+    unitResult: undefined,
+    ...fields,
+  };
 }
 
 const killed = [
@@ -14,6 +21,58 @@ const killed = [
   }),
   entry("x.service: Failed with result 'signal'.", { unitResult: 'signal' }),
 ];
+
+/** As systemd 257 writes it on cgroup v2: who is killed first is the supervisor, or the init. */
+function endAfterOomKill(msAfter: number, exit: Partial<JournalEntry>): JournalEntry[] {
+  const times = { atMs: 1_000_000 + msAfter };
+  return [
+    entry('Started x.service - GitLab job 1 of project 7.', { atMs: 500_000 }),
+    entry('x.service: A process of this unit has been killed by the OOM killer.', {
+      atMs: 1_000_000,
+    }),
+    entry('x.service: Main process exited, code=, status=', { ...times, ...exit }),
+    entry('x.service: Failed with result', { ...times, unitResult: 'signal' }),
+  ];
+}
+
+describe('a machine whose memory is all eaten', () => {
+  it.each([
+    ['its supervisor killed', 43, { exitCode: 'killed', exitStatus: '9' }],
+    ['its init killed', 2000, { exitCode: 'exited', exitStatus: '1' }],
+  ])('with %s is out of memory', (_, msAfter, exit) => {
+    expect(machineEnd(endAfterOomKill(msAfter, exit))).toEqual({ how: 'out-of-memory' });
+  });
+
+  it('long before the machine was killed is not why it is gone', () => {
+    const end = machineEnd(endAfterOomKill(60_000, { exitCode: 'killed', exitStatus: '9' }));
+    expect(end.how).toBe('killed');
+  });
+
+  it.each([
+    'Stopping x.service - GitLab job 1 of project 7...',
+    'x.service: Sending signal SIGKILL to process 7 (systemd-nspawn) on client request.',
+  ])('and that was asked to end is not out of memory: %s', (message) => {
+    const [first, ...rest] = endAfterOomKill(43, { exitCode: 'killed', exitStatus: '9' });
+    expect(machineEnd([...(first ? [first] : []), entry(message), ...rest]).how).toBe('killed');
+  });
+
+  it('and that then reboots has rebooted', () => {
+    const end = machineEnd(endAfterOomKill(43, { exitCode: 'exited', exitStatus: '133' }));
+    expect(end).toEqual({ how: 'rebooted' });
+  });
+});
+
+it('tells that systemd-oomd ended it, which is the host’s want and not the job’s', () => {
+  const oomd = entry('x.service: systemd-oomd killed 12 process(es) in this unit.');
+  expect(machineEnd([oomd, ...killed])).toEqual({
+    how: 'killed',
+    facts: [
+      'x.service: systemd-oomd killed 12 process(es) in this unit.',
+      'x.service: Main process exited, code=killed, status=9/KILL',
+      "x.service: Failed with result 'signal'.",
+    ],
+  });
+});
 
 describe('machineEnd', () => {
   it.each([
