@@ -1,5 +1,5 @@
 /** A job on its way: what its stages share, and one call of the driver with all that belongs to it. */
-import { callDriver, Vanished } from './driver-call.ts';
+import { callDriver, Vanished, type DriverCall } from './driver-call.ts';
 import { driverEnvironment } from './driver-environment.ts';
 import type { Control } from './control.ts';
 import type { DriverConfig } from './driver-config.ts';
@@ -77,9 +77,7 @@ export async function runStage(run: JobRun, options: StageOptions): Promise<Verd
   };
   const argv = [...command, ...(options.operands ?? [])];
   const startedMs = run.nowMs();
-  const bytes = { stdout: 0, stderr: 0 };
-  const signals: string[] = [];
-  let pid: number | undefined;
+  const seen: Seen = { pid: undefined, stdoutBytes: 0, stderrBytes: 0, signals: [] };
   const end = await callDriver({
     argv,
     cwd: run.tempDir ?? '/',
@@ -88,41 +86,52 @@ export async function runStage(run: JobRun, options: StageOptions): Promise<Verd
     vanish: run.control.vanished,
     gracefulKillSec: run.setup.timing.gracefulKillSec,
     forceKillSec: run.setup.timing.forceKillSec,
-    onStarted: (started) => {
-      pid = run.currentPid = started.pid;
-      run.emit({ type: 'stage-start', call, pid });
-    },
-    onSignal: (signal) => {
-      signals.push(signal);
-      run.emit({ type: 'signal', call, signal });
-    },
-    onOutput: (stream, chunk) => {
-      bytes[stream] += chunk.length;
-      run.emit({ type: 'output', call, stream, bytes: chunk.length });
-      if (stream === 'stdout') options.onStdout?.(chunk);
-      const isForOperator =
-        call.stage === 'cleanup' || (call.stage === 'config' && stream === 'stdout');
-      return run.setup.onOutput(chunk, { stream, call, isForOperator });
-    },
+    ...watchCall(run, call, seen, options.onStdout),
   });
-  run.currentPid = undefined;
+  // After an abort a late stage may end while cleanup runs.
+  if (run.currentPid === seen.pid) run.currentPid = undefined;
   const code = run.tempDir === undefined ? undefined : await readExitCodeFile(run.tempDir);
   const verdict = judgeExit(end, code);
   const record: StageRecord = {
-    ...call,
-    argv,
-    pid,
-    startedMs,
-    endedMs: run.nowMs(),
-    end,
-    verdict,
-    stdoutBytes: bytes.stdout,
-    stderrBytes: bytes.stderr,
-    signals,
+    ...{ ...call, argv, startedMs, endedMs: run.nowMs(), end, verdict },
+    ...seen,
   };
   run.stages.push(record);
   run.emit({ type: 'stage-end', record });
   return verdict;
+}
+
+interface Seen {
+  pid: number | undefined;
+  stdoutBytes: number;
+  stderrBytes: number;
+  readonly signals: string[];
+}
+
+function watchCall(
+  run: JobRun,
+  call: StageCall,
+  seen: Seen,
+  onStdout: ((chunk: Buffer) => void) | undefined,
+): Pick<DriverCall, 'onStarted' | 'onSignal' | 'onOutput'> {
+  return {
+    onStarted: ({ pid }) => {
+      seen.pid = run.currentPid = pid;
+      run.emit({ type: 'stage-start', call, pid });
+    },
+    onSignal: (signal) => {
+      seen.signals.push(signal);
+      run.emit({ type: 'signal', call, signal });
+    },
+    onOutput: (stream, chunk) => {
+      seen[`${stream}Bytes`] += chunk.length;
+      run.emit({ type: 'output', call, stream, bytes: chunk.length });
+      if (stream === 'stdout') onStdout?.(chunk);
+      const isForOperator =
+        call.stage === 'cleanup' || (call.stage === 'config' && stream === 'stdout');
+      return run.setup.onOutput(chunk, { stream, call, isForOperator });
+    },
+  };
 }
 
 export function jobVariables(run: JobRun): ReadonlyMap<string, ResolvedVariable> {

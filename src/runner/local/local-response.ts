@@ -1,5 +1,5 @@
 /** A local job as the response that GitLab would give to a runner. */
-import type { JobResponse } from '../job.ts';
+import type { JobResponse, JobStep } from '../job.ts';
 import type { LocalJob } from './local-job.ts';
 import { expandText, nestVariables, type CiVariable } from './local-variables.ts';
 import { predefinedVariables, type Repository } from './repository.ts';
@@ -27,8 +27,6 @@ export function localResponse(parts: LocalResponseParts): JobResponse {
     ...parts.variables,
   ]);
   const image = job.image === undefined ? '' : expandText(job.image, variables);
-  const step = { timeout: DEFAULT_TIMEOUT_SEC, when: 'on_success', allow_failure: false };
-  const after = { ...step, name: 'after_script', when: 'always', allow_failure: true };
   return {
     id,
     token: 'local',
@@ -40,21 +38,10 @@ export function localResponse(parts: LocalResponseParts): JobResponse {
       project_name: repository.projectPath.split('/').at(-1) ?? '',
       project_full_path: repository.projectPath,
     },
-    git_info: {
-      repo_url: `${ORIGIN}/${repository.projectPath}.git`,
-      ref: repository.ref,
-      sha: repository.sha,
-      before_sha: '',
-      ref_type: repository.isTag ? 'tag' : 'branch',
-      refspecs: [],
-      depth: 0,
-    },
+    git_info: gitInfoOf(repository),
     runner_info: { timeout: job.timeoutSec ?? DEFAULT_TIMEOUT_SEC },
     variables,
-    steps: [
-      { ...step, name: 'script', script: job.script },
-      ...(job.afterScript.length === 0 ? [] : [{ ...after, script: job.afterScript }]),
-    ],
+    steps: stepsOf(job),
     image: image === '' ? null : { name: image },
     services: [],
     artifacts: job.artifacts === undefined ? [] : [job.artifacts],
@@ -63,4 +50,19 @@ export function localResponse(parts: LocalResponseParts): JobResponse {
     dependencies: [],
     features: { trace_sections: false, failure_reasons: [] },
   };
+}
+
+function gitInfoOf({ projectPath, ref, sha, isTag }: Repository): JobResponse['git_info'] {
+  const repo_url = `${ORIGIN}/${projectPath}.git`;
+  const ref_type = isTag ? 'tag' : 'branch';
+  return { repo_url, ref, sha, before_sha: '', ref_type, refspecs: [], depth: 0 };
+}
+
+function stepsOf({ script, afterScript }: LocalJob): readonly JobStep[] {
+  const step = { timeout: DEFAULT_TIMEOUT_SEC, when: 'on_success', allow_failure: false };
+  const after = { ...step, name: 'after_script', when: 'always', allow_failure: true };
+  return [
+    { ...step, name: 'script', script },
+    ...(afterScript.length === 0 ? [] : [{ ...after, script: afterScript }]),
+  ];
 }

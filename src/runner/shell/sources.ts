@@ -39,7 +39,7 @@ export function cleanupFileVariables(context: ScriptContext): readonly string[] 
   const cleans = isOn(context, 'FF_ENABLE_JOB_CLEANUP', false);
   return [
     ...paths.map((path) => `rm -f ${quote(path)}`),
-    `rm -f ${quote(`${context.temporary}/git.config`)}`,
+    `rm -f ${quote(configurationFile(context))}`,
     ...rejectCredential(context),
     ...(cleans ? [`cd ${project}`, `git clean ${cleanFlags(context)}`, 'git reset --hard -q'] : []),
   ];
@@ -81,11 +81,13 @@ function repository(context: ScriptContext): readonly string[] {
       depth > 0 ? `Fetching changes with git depth set to ${depth}...` : 'Fetching changes...',
     ),
     ...gitConfiguration(context),
-    `git init -q ${project}`,
+    // A lock of a killed job stops `git init` too.
+    `mkdir -p ${project}`,
     `cd ${project}`,
     ...LOCKS.map((lock) => `rm -f ${quote(`.git/${lock}`)}`),
-    "find .git/refs -name '*.lock' -type f -exec rm -f {} +",
-    `git config include.path ${quote(`${context.temporary}/git.config`)}`,
+    "if [ -d .git/refs ]; then find .git/refs -name '*.lock' -type f -exec rm -f {} +; fi",
+    'git init -q',
+    `git config include.path ${quote(configurationFile(context))}`,
     `git remote add origin ${quote(withoutToken(git.repo_url))} 2>/dev/null ||`,
     `  git remote set-url origin ${quote(withoutToken(git.repo_url))}`,
     `git fetch origin --no-recurse-submodules ${quoteAll([...refspecs, ...depthWords, ...fetchFlags])}`,
@@ -107,28 +109,30 @@ function checkout(context: ScriptContext): readonly string[] {
     ...(isOn(context, 'GIT_LFS_SKIP_SMUDGE', false)
       ? []
       : ['if git lfs version >/dev/null 2>&1; then git lfs pull; fi']),
-    ...updateSubmodules(submodules),
+    ...updateSubmodules(context, submodules),
   ];
 }
 
-function updateSubmodules(strategy: string): readonly string[] {
+function updateSubmodules(context: ScriptContext, strategy: string): readonly string[] {
   const recursive = strategy === 'recursive' ? ' --recursive' : '';
   if (strategy === 'none') return [printNotice('Skipping Git submodules setup')];
   if (strategy !== 'normal' && strategy !== 'recursive') {
     return [printLine('unknown GIT_SUBMODULE_STRATEGY'), 'exit 1'];
   }
+  // A submodule is a repository of its own, which knows nothing of the project's configuration.
+  const git = `git -c ${quote(`include.path=${configurationFile(context)}`)} submodule`;
   return [
     printNotice(`Updating/initializing submodules${recursive === '' ? '' : ' recursively'}...`),
-    'git submodule init',
-    `git submodule sync${recursive}`,
-    `git submodule update --init --force${recursive}`,
+    `${git} init`,
+    `${git} sync${recursive}`,
+    `${git} update --init --force${recursive}`,
   ];
 }
 
 /** Git's extra configuration: the job's token and CA, in a file that no repository keeps. */
 function gitConfiguration(context: ScriptContext): readonly string[] {
   const { repo_url: url } = context.response.git_info;
-  const file = quote(`${context.temporary}/git.config`);
+  const file = quote(configurationFile(context));
   const lines = [`mkdir -p ${quote(context.temporary)}`, `rm -f ${file}`, `: >${file}`];
   if (!URL.canParse(url)) return lines;
   const parsed = new URL(url);
@@ -142,6 +146,10 @@ function gitConfiguration(context: ScriptContext): readonly string[] {
     lines.push(`git config -f ${file} ${quote(`http.${base}.sslCAInfo`)} ${quote(ca)}`);
   }
   return lines;
+}
+
+function configurationFile({ temporary }: ScriptContext): string {
+  return `${temporary}/git.config`;
 }
 
 /** The Runner forgets what a credential helper of the machine may have kept; it never fails a job. */
