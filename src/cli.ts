@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { UsageError } from './errors.ts';
+import { isStage } from './gitlab/exit-status.ts';
 import { enableDebug } from './log.ts';
 
 /** Options of the four stages; the names of the Python tool of the same name keep working. */
@@ -104,6 +105,11 @@ export async function runCli(argv: readonly string[], signal: AbortSignal): Prom
     return (await stage.stage.load())(stage.args, signal);
   }
   return runYargs(argv, signal);
+}
+
+/** Whether the arguments call a stage, also where they are not good: GitLab Runner reads the status. */
+export function callsStage(argv: readonly string[]): boolean {
+  return parseStage(argv) !== undefined || isStage(argv.find((word) => !word.startsWith('-')));
 }
 
 function parseStage(argv: readonly string[]): { stage: Stage; args: StageArguments } | undefined {

@@ -1,7 +1,7 @@
 /** Entry: signals become one AbortSignal, the outcome becomes the exit status. */
-import { runCli } from './cli.ts';
+import { callsStage, runCli } from './cli.ts';
 import { renderError } from './render-error.ts';
-import { failureStatus, isStage } from './gitlab/exit-status.ts';
+import { failureStatus } from './gitlab/exit-status.ts';
 
 const stop = new AbortController();
 
@@ -23,7 +23,7 @@ const argv = process.argv.slice(2);
 
 runCli(argv, stop.signal).then(end, (error: unknown) => {
   process.stderr.write(renderError(error));
-  end(failureStatus(error, isStage(argv), process.env));
+  end(failureStatus(error, callsStage(argv), process.env));
 });
 
 /** Ends at once when all is written: a timer that nobody needs any more must not hold a stage. */

@@ -2,8 +2,7 @@
  * GitLab's two verdicts. Any other status of a stage is an "unknown failure" to GitLab Runner, so
  * nothing else ever leaves a stage (docs/executors/custom.md, "Build Failure" and "System Failure").
  */
-import { JobError, UsageError } from '../errors.ts';
-import { Failure } from '../errors.ts';
+import { Failure, JobError, UsageError } from '../errors.ts';
 
 const STAGES = new Set(['config', 'gitlab-config', 'prepare', 'run', 'cleanup']);
 const EXIT_USAGE = 2;
@@ -15,9 +14,8 @@ export type StageVerdict = 'build-failure' | 'system-failure';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Whether the command line is a stage that GitLab Runner calls. */
-export function isStage(argv: readonly string[]): boolean {
-  const verb = argv.find((word) => !word.startsWith('-'));
+/** Whether a command is a stage that GitLab Runner calls. */
+export function isStage(verb: string | undefined): boolean {
   return verb !== undefined && STAGES.has(verb);
 }
 
