@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { HostError, Stopped } from '../errors.ts';
 import type { Limits } from '../settings.ts';
 import type { Bind } from '../tools/systemd-nspawn.ts';
-import { lookUpAccount } from './account.ts';
+import { lookUpAccount, missingHome } from './account.ts';
 import { bootMachine } from './boot.ts';
 import { destroyMachine, leftSomething, type DestroyOptions } from './destroy.ts';
 import { jobDirectory, jobsDirectory, trashDirectory } from './job-directory.ts';
@@ -63,6 +63,7 @@ export async function prepareMachine(
   const directory = jobDirectory(stateDir, machine);
   const shell = await findShell(plan.chroot.path, plan.shell);
   const owner = await lookUpAccount(plan.chroot.path, plan.user);
+  const home = await missingHome(plan.chroot.path, plan.user, owner);
   await claim({ stateDir, machine, stopTimeoutSec: 0 }, directory.path);
 
   const project = { origin: plan.origin, id: plan.jobId, projectId: plan.projectId };
@@ -87,6 +88,7 @@ export async function prepareMachine(
     chrootVersion: plan.chroot.version,
     shell,
     user: plan.user,
+    home,
     memoryLimit: describeMemory(plan.limits),
     stopTimeoutSec: plan.stopTimeoutSec,
     scriptStopTimeoutSec: plan.scriptStopTimeoutSec,
@@ -101,7 +103,10 @@ export async function prepareMachine(
   await createOverlay(directory, {
     chroot: plan.chroot.path,
     machine,
-    directories: builds === undefined ? [plan.buildsDir] : [],
+    directories: [
+      ...(builds === undefined ? [plan.buildsDir] : []),
+      ...(home === undefined ? [] : [home]),
+    ],
     owner,
   });
   stopIf(signal);

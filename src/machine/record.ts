@@ -39,6 +39,8 @@ export interface MachineRecord {
   /** Absolute path in the machine. */
   readonly shell: string;
   readonly user: string;
+  /** A home that was made for the user; absolute in the machine. */
+  readonly home?: string | undefined;
   /** As a person reads it, for the message when memory runs out. */
   readonly memoryLimit?: string | undefined;
   readonly stopTimeoutSec: number;

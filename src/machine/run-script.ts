@@ -124,6 +124,8 @@ function innerUnit(
       PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       LANG: 'C.UTF-8',
       TMPDIR: '/tmp',
+      // Who has no home has no login shell either, and systemd then sets neither.
+      ...(run.record.home === undefined ? {} : { HOME: run.record.home, SHELL: run.record.shell }),
       _CI_JOB_TAG: run.record.tag,
     },
     argv: ['/bin/sh', FRAME_IN_MACHINE, nonce, run.shell],

@@ -82,6 +82,23 @@ describe.each(['debian-12', 'debian-13'])('a script on %s', (image) => {
   });
 });
 
+describe('many stages at once', () => {
+  it('lose nothing of what their scripts say', async () => {
+    const job = await DriverJob.create();
+    expect((await job.prepare()).status).toBe(0);
+    const stages = Array.from({ length: 24 }, async (_, i) =>
+      job.run(`echo ${i}; echo >&2; exit 7`),
+    );
+    const seen = (await Promise.all(stages)).map(({ status, stdout, stderr }) => [
+      status,
+      stdout,
+      stderr,
+    ]);
+    expect(seen).toEqual(Array.from({ length: 24 }, (_, i) => [1, `${i}\n`, '\n']));
+    await job.dispose();
+  });
+});
+
 describe('long output', () => {
   it('of 200 MB comes whole, and the driver does not grow with it', async () => {
     const job = await DriverJob.create();
@@ -143,6 +160,19 @@ describe('settings of the script', () => {
     );
     expect(stdout).toBe('daemon\n/usr/bin/dash\nout\nbuilds\ncache\nunprivileged\n');
     expect(stderr).toBe('err\n');
+    await job.dispose();
+  });
+
+  it.each(['daemon', 'nobody'])('%s, who has no home of his own, gets one', async (user) => {
+    const job = await DriverJob.create({ settings: `user: ${user}\n` });
+    expect((await job.prepare()).status).toBe(0);
+    const { stdout, stderr } = await job.run(
+      'echo "$HOME $SHELL"; git config --global user.name x && cat ~/.gitconfig; ls -A /home',
+    );
+    expect([stdout, stderr]).toEqual([
+      `/home/${user} /bin/bash\n[user]\n\tname = x\n${user}\n`,
+      '',
+    ]);
     await job.dispose();
   });
 

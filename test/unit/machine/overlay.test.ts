@@ -19,8 +19,8 @@ describe('hostsFile', () => {
 describe('findAccount', () => {
   const passwd = 'root:x:0:0:root:/root:/bin/bash\nci:x:1000:1001::/home/ci:/bin/sh\nbad:x:a:b::\n';
   it.each([
-    ['ci', { uid: 1000, gid: 1001 }],
-    ['root', { uid: 0, gid: 0 }],
+    ['ci', { uid: 1000, gid: 1001, home: '/home/ci' }],
+    ['root', { uid: 0, gid: 0, home: '/root' }],
     ['bad', undefined],
     ['no', undefined],
   ])('%s', (user, account) => {
