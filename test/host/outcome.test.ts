@@ -15,7 +15,7 @@ describe('a script that ends by itself', () => {
   beforeAll(async () => {
     job = await DriverJob.create();
     const prepared = await job.prepare();
-    expect(prepared.stderr).toMatch(/Machine \S+ is ready after \d\.\d\d s\./);
+    expect(prepared.stderr).toMatch(/Machine \S+ is ready after \d+\.\d\d s\./);
     expect(prepared.status).toBe(0);
   });
   afterAll(() => job.dispose());
