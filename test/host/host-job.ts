@@ -1,4 +1,5 @@
 /** A whole job of the built program on the host under test, called as GitLab Runner calls it. */
+import { execa } from 'execa';
 import { randomInt } from 'node:crypto';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,7 +14,7 @@ import {
   type EmulatedResult,
   type StartedJob,
 } from '../runner-emulator.ts';
-import { leftovers, STATE_DIR } from './driver.ts';
+import { BUNDLE, leftovers, STATE_DIR } from './driver.ts';
 
 export interface HostJobOptions extends EmulatedJob {
   /** Text of settings.yaml. */
@@ -26,6 +27,7 @@ export interface HostJobOptions extends EmulatedJob {
 }
 
 export interface HostJob extends Omit<StartedJob, 'result'> {
+  readonly id: string;
   readonly machine: string;
   /** The job's directory on the host. */
   readonly directory: string;
@@ -63,7 +65,18 @@ export async function startHostJob(options: HostJobOptions): Promise<HostJob> {
     if (options.keepsCache !== true) await rm(place.cache, { recursive: true, force: true });
     return result;
   };
-  return { ...started, ...place, tmpRoot, result: end() };
+  return { ...started, ...place, id: String(job.id), tmpRoot, result: end() };
+}
+
+/** The cleanup that a person calls, who knows no more than the job's number; and it is the last one. */
+export async function cleanUpByHand(job: HostJob): Promise<void> {
+  await execa(process.execPath, [BUNDLE, 'cleanup', `--id=${job.id}`], {
+    env: { PATH: process.env['PATH'] ?? '', CUSTOM_ENV_CI_SERVER_HOST: 'gitlab.example.com' },
+    extendEnv: false,
+    stdin: 'ignore',
+  });
+  const left = await leftovers(job);
+  if (left.length > 0) throw new Error(`Left of ${job.machine}: ${left.join(', ')}`);
 }
 
 /** Throws unless the host has nothing of the job but what outlives it on purpose. */
