@@ -58,6 +58,11 @@ function announce(job: Job, chroot: string, createdAt: Date, hasRunner: boolean)
   say(
     `nspawn-runner ${NSPAWN_RUNNER_VERSION}: ${image} is chroot ${chroot}, built ${createdAt.toISOString().slice(0, 10)}.`,
   );
+  if (job.services.length > 0) {
+    say(
+      `No service is started: \`services:\` has no effect yet (${job.services.join(', ')}). Install and start in the script what the job needs.`,
+    );
+  }
   if (!hasRunner && job.wantsRunnerBinary) {
     say(
       'This host has no gitlab-runner to lend to the machine: artifacts and caches are skipped, see `nspawn-runner check`.',

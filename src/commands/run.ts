@@ -29,7 +29,11 @@ export async function runStage(args: StageArguments, signal: AbortSignal): Promi
   const record = await readRecord(jobDirectory(stateDir, machine));
   const outcome: ScriptOutcome =
     record === undefined
-      ? { kind: 'machine-gone', end: await findMachineEnd(machine, secondsAgo(JOURNAL_WINDOW_SEC)) }
+      ? {
+          kind: 'machine-gone',
+          end: await findMachineEnd(machine, secondsAgo(JOURNAL_WINDOW_SEC)),
+          beforeScript: true,
+        }
       : await runScript({
           record,
           script,

@@ -28,6 +28,8 @@ export interface Job {
   readonly runner: string | undefined;
   /** The job has artifacts, a cache, or dependencies with files; true where that is unknown. */
   readonly wantsRunnerBinary: boolean;
+  /** Images of `services:`, for people; empty where that is unknown. */
+  readonly services: readonly string[];
 }
 
 export interface ReadJobOptions {
@@ -88,6 +90,7 @@ function jobOfResponse(response: JobResponse, options: ReadJobOptions, env: Envi
     image,
     timeoutSec,
     wantsRunnerBinary: response.movesFiles,
+    services: response.services.map(plainText),
     ...circumstances({ id, projectId }, options, env),
   };
 }
@@ -113,6 +116,7 @@ function jobOfVariables(options: ReadJobOptions, env: Environment): Job | undefi
     timeoutSec: Number(digits(env['CUSTOM_ENV_CI_JOB_TIMEOUT'])) || undefined,
     // Unknown: a needless warning is better than artifacts that vanish without one.
     wantsRunnerBinary: true,
+    services: [],
     ...circumstances({ id, projectId }, options, env),
   };
 }

@@ -19,6 +19,8 @@ export interface JobResponse {
   readonly timeoutSec: number | undefined;
   /** Artifacts to upload, a cache, or artifacts of other jobs to download. */
   readonly movesFiles: boolean;
+  /** Images of `services:`. */
+  readonly services: readonly string[];
 }
 
 export interface ResponseSource {
@@ -51,6 +53,9 @@ export function parseResponse(text: string, source: ResponseSource): JobResponse
     image: typeof image === 'string' && image !== '' ? image : undefined,
     timeoutSec: typeof timeout === 'number' && timeout > 0 ? timeout : undefined,
     movesFiles: movesFiles(response),
+    services: items(response['services']).flatMap(({ name }) =>
+      typeof name === 'string' ? [name] : [],
+    ),
   };
 }
 

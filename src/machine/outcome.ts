@@ -4,7 +4,12 @@ export type ScriptOutcome =
   | { readonly kind: 'exited'; readonly status: number; readonly oomKills: number }
   /** The script, or the kernel for want of memory, killed the frame that runs it. */
   | { readonly kind: 'frame-killed'; readonly signal: number; readonly oomKills: number }
-  | { readonly kind: 'machine-gone'; readonly end: MachineEnd }
+  | {
+      readonly kind: 'machine-gone';
+      readonly end: MachineEnd;
+      /** It had ended before the script could start: an earlier script's log says more. */
+      readonly beforeScript?: boolean;
+    }
   | { readonly kind: 'not-started'; readonly facts: readonly string[] }
   /** It ran, and nothing told how it ended. */
   | { readonly kind: 'untold'; readonly facts: readonly string[] }
@@ -56,7 +61,7 @@ export function judge(outcome: ScriptOutcome, { machine, memoryLimit }: OutcomeC
         ],
       };
     case 'machine-gone':
-      return judgeEnd(outcome.end, machine, memoryLimit);
+      return judgeEnd(outcome, { machine, memoryLimit });
     case 'not-started':
       return {
         verdict: 'system-failure',
@@ -72,7 +77,10 @@ export function judge(outcome: ScriptOutcome, { machine, memoryLimit }: OutcomeC
   }
 }
 
-function judgeEnd(end: MachineEnd, machine: string, memoryLimit: string | undefined): Verdict {
+function judgeEnd(
+  { end, beforeScript = false }: Extract<ScriptOutcome, { kind: 'machine-gone' }>,
+  { machine, memoryLimit }: OutcomeContext,
+): Verdict {
   switch (end.how) {
     case 'powered-off':
     case 'rebooted':
@@ -80,8 +88,10 @@ function judgeEnd(end: MachineEnd, machine: string, memoryLimit: string | undefi
         verdict: 'build-failure',
         exitCode: 1,
         lines: [
-          `Machine "${machine}" is gone: it ${end.how === 'rebooted' ? 'rebooted' : 'powered off'} while the script ran.`,
-          'A job has one boot of its machine; take shutdown and reboot out of the script.',
+          `Machine "${machine}" is gone: it ${end.how === 'rebooted' ? 'rebooted' : 'powered off'} ${beforeScript ? 'before this script' : 'while the script ran'}.`,
+          ...(beforeScript
+            ? []
+            : ['A job has one boot of its machine; take shutdown and reboot out of the script.']),
         ],
       };
     case 'out-of-memory':

@@ -54,6 +54,7 @@ describe('the job', () => {
       tmpDir: dir,
       runner: 'one',
       wantsRunnerBinary: false,
+      services: [],
     });
   });
 
@@ -137,6 +138,7 @@ describe('without a response file', () => {
       tmpDir: dir,
       runner: undefined,
       wantsRunnerBinary: true,
+      services: [],
     });
   });
 

@@ -16,6 +16,7 @@ describe('parseResponse', () => {
       runner_info: { timeout: 3600 },
       image: { name: 'debian-12' },
       artifacts: [{ paths: ['a'] }],
+      services: [{ name: 'postgres:15', alias: 'db' }, { name: 1 }, null],
       unknown: { deep: [1] },
     });
     expect(parseResponse(text, source)).toEqual({
@@ -27,6 +28,7 @@ describe('parseResponse', () => {
       image: 'debian-12',
       timeoutSec: 3600,
       movesFiles: true,
+      services: ['postgres:15'],
     });
   });
 
@@ -40,6 +42,7 @@ describe('parseResponse', () => {
       image: undefined,
       timeoutSec: undefined,
       movesFiles: false,
+      services: [],
     });
   });
 

@@ -46,6 +46,14 @@ const table: readonly (readonly [ScriptOutcome, Verdict])[] = [
     },
   ],
   [
+    { kind: 'machine-gone', end: { how: 'powered-off' }, beforeScript: true },
+    {
+      verdict: 'build-failure',
+      exitCode: 1,
+      lines: ['Machine "nsr1-aaaaaaaa-1" is gone: it powered off before this script.'],
+    },
+  ],
+  [
     { kind: 'machine-gone', end: { how: 'killed', facts: ['unit: Failed.'] } },
     {
       verdict: 'system-failure',
