@@ -31,6 +31,8 @@ export interface HostJob extends Omit<StartedJob, 'result'> {
   readonly machine: string;
   /** The job's directory on the host. */
   readonly directory: string;
+  /** The project's cache on the host. */
+  readonly cache: string;
   /** Where GitLab Runner makes its directories for this job. */
   readonly tmpRoot: string;
   /** The result, once nothing is left of the job on the host. */
