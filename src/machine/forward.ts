@@ -66,11 +66,17 @@ function forwardOne(
       resolve();
       return;
     }
+    let isSinkGone = false;
     const resume = (): void => void stream.resume();
+    // A sink that has failed never drains: without this the script would wait for a dead runner.
+    sink.once('error', () => {
+      isSinkGone = true;
+      resume();
+    });
     const pass = (output: Buffer): void => {
       if (output.length === 0) return;
       onChunk?.(output);
-      if (!sink.write(output)) {
+      if (!isSinkGone && !sink.write(output)) {
         stream.pause();
         sink.once('drain', resume);
       }
