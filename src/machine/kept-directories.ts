@@ -2,8 +2,9 @@
  * What outlives a job on purpose: the project's cache and, where the operator keeps them, its
  * builds. The path is made of the trusted identity, so no project reaches another's.
  */
-import { chown, mkdir, readdir } from 'node:fs/promises';
+import { lstat, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { giveTree } from '../tools/chown.ts';
 import type { Account } from './account.ts';
 import { jobDirectory, jobsDirectory } from './job-directory.ts';
 import { isRunning } from './machine-end.ts';
@@ -31,11 +32,15 @@ export function buildsPath(
   return join(stateDir, 'builds', originHash(origin), projectId, `${runner}-${slot.slot}`);
 }
 
-/** Makes the directory for the user that runs the scripts; what is above it is root's alone. */
-export async function makeKept(path: string, owner: Account): Promise<void> {
+/**
+ * Makes the directory for the user that runs the scripts; what is above it is root's alone. All in
+ * it goes to him too: where the operator has changed `user`, he could write to none of it.
+ */
+export async function makeKept(path: string, owner: Account, signal: AbortSignal): Promise<void> {
   await mkdir(join(path, '..'), { recursive: true, mode: 0o700 });
   await mkdir(path, { recursive: true, mode: 0o755 });
-  await chown(path, owner.uid, owner.gid);
+  const { uid, gid } = await lstat(path);
+  if (uid !== owner.uid || gid !== owner.gid) await giveTree(path, owner, signal);
 }
 
 /** Whether another living machine has these builds. */

@@ -98,8 +98,8 @@ export async function prepareMachine(
   stopIf(signal);
 
   const cache = cachePath(stateDir, project);
-  await makeKept(cache, owner);
-  if (builds !== undefined) await makeKept(builds, owner);
+  await makeKept(cache, owner, signal);
+  if (builds !== undefined) await makeKept(builds, owner, signal);
   await createOverlay(directory, {
     chroot: plan.chroot.path,
     machine,

@@ -176,6 +176,22 @@ describe('settings of the script', () => {
     await job.dispose();
   });
 
+  it('a changed user owns what was kept for the one before', async () => {
+    const project = { project_id: Date.now(), project_name: 'project' };
+    const response = { job_info: { name: 'test', stage: 'test', ...project } };
+    for (const user of ['root', 'daemon', 'root']) {
+      const settings = `keep_builds: true\nuser: ${user}\n`;
+      const job = await DriverJob.create({ settings, response });
+      expect((await job.prepare()).status).toBe(0);
+      const { stdout, stderr } = await job.run(
+        'for d in /builds /cache; do mkdir -p $d/a; date >$d/a/file; ln -sf /etc/passwd $d/a/link; done; find /builds /cache /etc/passwd -printf "%u\\n" | sort | uniq -c',
+      );
+      expect(stderr).toBe('');
+      expect(stdout).toMatch(user === 'root' ? /^ +9 root\n$/ : /^ +8 daemon\n +1 root\n$/);
+      await job.dispose();
+    }
+  });
+
   it('refuses a user that the chroot does not have', async () => {
     const job = await DriverJob.create({ settings: 'user: nosuchuser\n' });
     const result = await job.prepare();
