@@ -9,6 +9,7 @@ const SLEEPS = {
   script: ['echo begun', 'sleep 3600'],
   afterScript: ['echo "after with $CI_JOB_STATUS"', 'pgrep -x sleep || echo none sleeps'],
 } as const;
+const SLOW_HOOK = { name: 'pre_get_sources_script', script: ['sleep 60'] };
 const BEGUN = { log: /^begun$/m };
 const TITLE = 'Running after_script';
 
@@ -110,15 +111,22 @@ describe.concurrent('a canceled script', () => {
 });
 
 describe('cancel in every stage', () => {
-  const afterMs = 60;
   const skipped = ['build_script', 'after_script', 'cleanup_file_variables'];
-  const stages = ['config', 'prepare', 'prepare_script', 'get_sources', 'restore_cache'];
+  const stages: readonly (readonly [string, number])[] = [
+    ['config', 40],
+    ['prepare', 250],
+    ['prepare_script', 40],
+    ['get_sources', 500],
+    ['restore_cache', 40],
+  ];
 
-  it.concurrent.each(stages)('%s: nothing more but cleanup', async (stage) => {
+  it.concurrent.each(stages)('%s: nothing more but cleanup', async (stage, afterMs) => {
     const job = await runHostJob({
       ...SLEEPS,
-      variables: { GIT_STRATEGY: 'none' },
-      response: { cache: [{ key: 'k', paths: ['x'] }] },
+      response: {
+        cache: [{ key: 'k', paths: ['x'] }],
+        ...(stage === 'get_sources' ? { hooks: [SLOW_HOOK] } : {}),
+      },
       cancelAt: { stage, afterMs },
     });
     expect(job).toMatchObject({ status: 'canceled', failureReason: 'job_canceled' });
@@ -135,7 +143,7 @@ describe('cancel in every stage', () => {
       script: ['echo built'],
       afterScript: ['sleep 0.3; echo whole'],
       response: { cache: [{ key: 'k', paths: ['x'] }], artifacts: [{ paths: ['x'] }] },
-      cancelAt: { stage, afterMs },
+      cancelAt: { stage, afterMs: 60 },
     });
     expect(callOf(job, stage)).toMatchObject({ verdict: { kind: 'success' }, signals: [] });
     expect(job.text('after_script')).toContain('whole\n');

@@ -22,6 +22,8 @@ export interface HostJobOptions extends EmulatedJob {
   readonly project?: number;
   /** The cache stays for a later job of the project, which removes it. */
   readonly keepsCache?: boolean;
+  /** Its cleanup is cut off on purpose; the test then calls `cleanUpByHand`. */
+  readonly leavesMachine?: boolean;
   /** Command-line arguments for each stage, besides `--settings`. */
   readonly args?: readonly string[];
 }
@@ -63,7 +65,8 @@ export async function startHostJob(options: HostJobOptions): Promise<HostJob> {
   const end = async (): Promise<EmulatedResult> => {
     const result = await started.result;
     // A runner that was killed leaves all it had; the test has the rest in hand.
-    if (result.status !== 'vanished') await proveGone(place, tmpRoot);
+    const isUnclean = result.status === 'vanished' || options.leavesMachine === true;
+    if (!isUnclean) await proveGone(place, tmpRoot);
     if (options.keepsCache !== true) await rm(place.cache, { recursive: true, force: true });
     return result;
   };
