@@ -137,19 +137,23 @@ async function firstWord(running: Running, run: ScriptRun): Promise<ScriptOutcom
     if (run.signal.aborted) resolve('aborted');
     run.signal.addEventListener('abort', () => resolve('aborted'), { once: true });
   });
+  const told = running.streams.ended.then((status) => exited(running, status));
   for (;;) {
-    const word = await Promise.race([running.streams.ended, clientEnd(running), aborted]);
+    const word = await Promise.race([told, aborted, explanation(running)]);
     if (word === 'aborted') {
       await stopScript(running, run.record.scriptStopTimeoutSec);
       return { kind: 'stopped' };
     }
-    if (typeof word === 'number') return exited(running, word);
-    const told = running.streams.ended.then((status) => exited(running, status));
-    const outcome = await Promise.race([told, explainSilence(running)]);
-    if (outcome !== undefined) return outcome;
+    if (word !== undefined) return word;
     // The unit is alive although its client has gone: go on listening, and look again in a while.
-    await Promise.race([running.streams.ended, aborted, sleep(STILL_THERE_POLL_MS)]);
+    await Promise.race([told, aborted, sleep(STILL_THERE_POLL_MS)]);
   }
+}
+
+/** What can be found out once the client has ended; undefined when the script still runs. */
+async function explanation(running: Running): Promise<ScriptOutcome | undefined> {
+  await clientEnd(running);
+  return explainSilence(running);
 }
 
 /** The end that the machine told. */
@@ -162,11 +166,10 @@ async function exited(running: Running, status: number): Promise<ScriptOutcome> 
 }
 
 /** Resolves when the client has ended and what was on its way has had time to arrive. */
-async function clientEnd({ client, streams }: Running): Promise<'silent'> {
+async function clientEnd({ client, streams }: Running): Promise<void> {
   const { status } = await client.ended;
   const patience = status === 0 ? LAST_OUTPUT_OF_SUCCESS_MS : LAST_OUTPUT_MS;
   await Promise.race([streams.closed, sleep(patience)]);
-  return 'silent';
 }
 
 /**

@@ -11,7 +11,7 @@ const KILL_WAIT_MS = 5_000;
 const SHUTDOWN_WAIT_MS = 120_000;
 /** A machine whose manager does not answer has died, or goes on without one. */
 const SILENT_WAIT_MS = 3_000;
-const POLL_MS = 50;
+const POLL_MS = 150;
 const INNER_MANAGER_TIMEOUT_SEC = 5;
 
 /** Undefined when the script still runs. */
