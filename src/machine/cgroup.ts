@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { access, readFile, readdir, writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { SLICE, unitName } from './names.ts';
 
@@ -58,6 +59,18 @@ export async function signalCgroup(cgroup: string, signal: NodeJS.Signals): Prom
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
+}
+
+/** Whether some process in the group would notice the signal: handles it or dies of it. */
+export async function isHeard(cgroup: string, signal: NodeJS.Signals): Promise<boolean> {
+  const bit = 1n << BigInt(constants.signals[signal] - 1);
+  for (const pid of await processesIn(cgroup)) {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+    // proc_pid_status(5): a mask in hexadecimal.
+    const [, ignored] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(status) ?? [];
+    if (ignored !== undefined && (BigInt(`0x${ignored}`) & bit) === 0n) return true;
+  }
+  return false;
 }
 
 /** KILL until the group is empty; false when processes are left after `timeoutMs`. */

@@ -11,6 +11,7 @@ import { resetFailed } from '../tools/systemctl.ts';
 import { startInMachine } from '../tools/systemd-run.ts';
 import {
   emptyCgroup,
+  isHeard,
   isPopulated,
   machineCgroup,
   newOomKills,
@@ -180,8 +181,12 @@ async function stopScript(running: Running, graceSec: number): Promise<void> {
   const { cgroup, streams, machine, unit, client } = running;
   // A unit that the client has asked for and that is not there yet is waited for.
   if (!(await unitAppeared(running))) return;
+  const grace = Promise.race([streams.ended, streams.closed, sleep(graceSec * 1000)]);
+  const over = grace.then(() => true);
+  // The frame ignores TERM; one that comes before it has started the script would be lost.
+  while (!(await isHeard(cgroup, 'SIGTERM'))) if (await Promise.race([over, sleep(10)])) break;
   await signalCgroup(cgroup, 'SIGTERM');
-  await Promise.race([streams.ended, streams.closed, sleep(graceSec * 1000)]);
+  await over;
   await emptyCgroup(cgroup, KILL_WAIT_MS);
   client.kill('SIGKILL');
   await resetFailed(unit, { machine, timeoutSec: INNER_MANAGER_TIMEOUT_SEC }).catch(

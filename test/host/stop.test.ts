@@ -56,6 +56,20 @@ describe('a script that is stopped', () => {
     await job.dispose();
   });
 
+  it('just before it starts ends as soon as it has', async () => {
+    const job = await DriverJob.create({ settings: 'script_stop_timeout: 60\n' });
+    await job.prepare();
+    // The frame that starts a script calls mktemp before.
+    const slow = '#!/bin/sh\nsleep 2\nexec /usr/bin/mktemp "$@"\n';
+    const path = '/usr/local/bin/mktemp';
+    expect((await job.run(`cat >${path} <<'END'\n${slow}END\nchmod +x ${path}`)).status).toBe(0);
+    const running = await job.startRun('sleep 300');
+    await sleep(1_000);
+    running.signalGroup('SIGTERM');
+    expect((await running.result).durationMs).toBeLessThan(30_000);
+    await job.dispose();
+  });
+
   it('leaves alone what an earlier script left running', async () => {
     const job = await DriverJob.create();
     await job.prepare();
