@@ -58,7 +58,7 @@ export function writeCodeCache(compiled: CompiledChunks, directory = DIRECTORY):
   try {
     const parts = new Map(known);
     for (const [name, script] of compiledHere) parts.set(name, script.createCachedData());
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    makeDirectory(directory);
     if (!isRootsAlone(lstatSync(directory))) return;
     const file = fileOf(directory, stage);
     const aside = `${file}.${process.pid}`;
@@ -89,6 +89,15 @@ export function decodeCodeCache(bytes: Buffer, build: string): CodeCache {
     at += length;
   }
   return at === bytes.length ? cache : new Map();
+}
+
+/** Not recursive: where the one above is not to be had either, Node 20 tries for ever. */
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o755 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 function fileOf(directory: string, stage: string): string {
