@@ -31,6 +31,7 @@ const LAST_OUTPUT_MS = 1_000;
  * them, which brings the end however busy the host is; those of a dead machine are closed.
  */
 const LAST_OUTPUT_OF_SUCCESS_MS = 15_000;
+const MACHINE_POLL_MS = 1_000;
 const STILL_THERE_POLL_MS = 2_000;
 const KILL_WAIT_MS = 5_000;
 const INNER_MANAGER_TIMEOUT_SEC = 5;
@@ -153,8 +154,18 @@ async function firstWord(running: Running, run: ScriptRun): Promise<ScriptOutcom
 
 /** What can be found out once the client has ended; undefined when the script still runs. */
 async function explanation(running: Running): Promise<ScriptOutcome | undefined> {
-  await clientEnd(running);
+  const over = new AbortController();
+  await Promise.race([clientEnd(running), machineEnd(running, over.signal)]);
+  over.abort();
   return explainSilence(running);
+}
+
+/** Resolves when the machine has no process left: the client of 257 may wait for it for ever. */
+async function machineEnd({ machine }: Running, over: AbortSignal): Promise<void> {
+  const cgroup = machineCgroup(machine);
+  while (!over.aborted && (await isPopulated(cgroup))) {
+    await sleep(MACHINE_POLL_MS, undefined, { ref: false });
+  }
 }
 
 /** The end that the machine told. */
