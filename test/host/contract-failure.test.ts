@@ -1,6 +1,6 @@
 /** Contract: whose fault a failure is, and which exit code GitLab gets (cases 4–6 and the file). */
 import { describe, expect, it } from 'vitest';
-import { host } from './driver.ts';
+import { DriverJob, host } from './driver.ts';
 import { runHostJob, startHostJob } from './host-job.ts';
 
 const JOBS_FAULT = { status: 'failed', failureReason: 'script_failure' };
@@ -123,6 +123,22 @@ describe.concurrent('a machine that dies under its job', () => {
     const ended = await job.result;
     expect(ended.status).toBe('success');
     expect(ended.names.filter((name) => name === 'prepare').length).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('a machine whose time is over', () => {
+  it('is ended by systemd, as the system’s fault', async () => {
+    const job = await DriverJob.create({
+      settings: 'deadline_margin: 0\n',
+      response: { runner_info: { timeout: 3 } },
+    });
+    expect((await job.prepare()).status).toBe(0);
+    const result = await job.run('sleep 300');
+    expect([result.status, result.exitCode]).toEqual([2, undefined]);
+    expect(result.stderr).toContain(
+      `Machine "${job.machine}" is gone: the job's deadline has passed and systemd ended it.`,
+    );
+    await job.dispose();
   });
 });
 
