@@ -1,6 +1,6 @@
 /**
  * What V8 made of the chunks that a stage needs, kept from one start to the next: the difference is
- * an eighth of a bare node start. It is gone with the next boot, and V8 itself refuses what another
+ * four tenths of a bare node start. It is gone with the next boot, and V8 itself refuses what another
  * version or other flags made (vm.Script, `cachedData`).
  *
  * INVARIANT: the files hold code that runs as root, so they are read only where nobody but root can
