@@ -35,7 +35,8 @@ function stageStarts(work, chroot, prepared, first) {
   });
   const killed = { endsBy: 'kill' };
   const takes = {
-    node: () => time(process.execPath, [join(work, 'empty.cjs')]).ms,
+    // In the environment of a stage: NODE_EXTRA_CA_CERTS alone can double the start of Node 20.
+    node: () => time(process.execPath, [join(work, 'empty.cjs')], { env: job.env }).ms,
     ...start('config', job, ['config', []]),
     ...start('prepare', job, ['prepare', []], killed),
     ...start('run', prepared, ['run', [prepared.script('true'), 'step_script']], killed),
