@@ -116,6 +116,13 @@ describe.concurrent('a machine that dies under its job', () => {
     expect(ended.log).toContain('is gone');
   });
 
+  it('by the script’s own poweroff is the job’s fault, and after_script is told', async () => {
+    const job = await runHostJob({ ...sleeps, script: ['poweroff; sleep 60'] });
+    expect(job).toMatchObject({ ...JOBS_FAULT, exitCode: 1 });
+    expect(job.text('build_script')).toContain('it powered off while the script ran.');
+    expect(job.text('after_script')).toContain('it powered off before this script.');
+  });
+
   it('while it boots is an attempt that failed, and the next one succeeds', async () => {
     const job = await startHostJob({
       on: [{ at: { stage: 'prepare', attempt: 1, afterMs: 350 }, act: () => kill(job.machine) }],

@@ -82,7 +82,19 @@ describe.concurrent('GIT_STRATEGY', () => {
     expect(job.text('build_script')).toMatch(/\n\/builds\/group\/project\n.*\n0\n/s);
   });
 
-  it('cases 18, 23, 24: fetch goes on with the kept checkout, and changes branches', async () => {
+  it('case 23: a clone that is to be cleaned is clean for whoever comes next', async () => {
+    const variables = { GIT_STRATEGY: 'clone', FF_ENABLE_JOB_CLEANUP: 'true' };
+    const [, second] = await runKept(repository, [
+      { variables, script: ['echo left >untracked; rm file'] },
+      {
+        variables: { GIT_STRATEGY: 'none' },
+        script: ['ls untracked 2>/dev/null || echo cleaned; cat file'],
+      },
+    ]);
+    expect(second?.text('build_script')).toContain('\ncleaned\non main\n');
+  });
+
+  it('cases 18, 24: fetch goes on with the kept checkout, and changes branches', async () => {
     const fetch = { GIT_STRATEGY: 'fetch' };
     const first = {
       variables: fetch,

@@ -129,7 +129,7 @@ describe.concurrent('the identity', () => {
     }
   });
 
-  it('with services is the same, and the services are ignored', async () => {
+  it('with services is the same; no service is started, and the log says so', async () => {
     const services = [
       { name: 'postgres:16', alias: 'db,database', variables: [{ key: 'A', value: 'b\n"' }] },
       { name: 'x', entrypoint: ['/bin/x'], command: ['--y', '"'] },
@@ -137,6 +137,7 @@ describe.concurrent('the identity', () => {
     const job = await runHostJob({ script: ['echo works'], response: { services } });
     expect(job.status).toBe('success');
     expect(job.text('build_script')).toMatch(/\nworks\n$/);
+    expect(job.text('prepare')).toContain('No service is started');
   });
 });
 
