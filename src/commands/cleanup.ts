@@ -5,7 +5,7 @@ import { jobTmpDir, readJob } from '../gitlab/job.ts';
 import { destroyMachine } from '../machine/destroy.ts';
 import { jobDirectory, jobsDirectory } from '../machine/job-directory.ts';
 import { machineName } from '../machine/names.ts';
-import { readRecord } from '../machine/record.ts';
+import { readUsableRecord } from '../machine/record.ts';
 import { requireRoot } from '../root.ts';
 import { stageState } from '../stage-state.ts';
 
@@ -14,10 +14,10 @@ const DEFAULT_STOP_TIMEOUT_SEC = 3;
 export async function cleanup(args: StageArguments, signal: AbortSignal): Promise<number> {
   requireRoot('cleanup');
   const { stateDir, trustJobIdVariable } = await stageState(args.settings);
-  const job = await readJob({ ...args, trustJobIdVariable, forCleanup: true });
+  const job = readJob({ ...args, trustJobIdVariable, forCleanup: true });
   const machine = job === undefined ? await provedByTmpDir(stateDir) : machineName(job);
   if (machine === undefined) return 0;
-  const record = await readRecord(jobDirectory(stateDir, machine)).catch(() => undefined);
+  const record = readUsableRecord(jobDirectory(stateDir, machine));
   await destroyMachine({
     stateDir,
     machine,
@@ -35,7 +35,7 @@ async function provedByTmpDir(stateDir: string): Promise<string | undefined> {
   const tmpDir = jobTmpDir();
   if (tmpDir === undefined) return undefined;
   for (const name of await readdir(jobsDirectory(stateDir)).catch(() => [])) {
-    const record = await readRecord(jobDirectory(stateDir, name)).catch(() => undefined);
+    const record = readUsableRecord(jobDirectory(stateDir, name));
     if (record?.tmpDir === tmpDir && record.machine === name) return name;
   }
   return undefined;

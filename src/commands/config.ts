@@ -17,9 +17,9 @@ import { loadSettings, type Settings } from '../settings.ts';
  */
 export async function config(args: StageArguments): Promise<number> {
   // A JobError here is an exit 1, after which GitLab Runner reads the file.
-  await clearExitCode();
+  clearExitCode();
   const settings = await loadSettings(args.settings);
-  const job = await readJob({ ...args, trustJobIdVariable: settings.trustJobIdVariable });
+  const job = readJob({ ...args, trustJobIdVariable: settings.trustJobIdVariable });
   if (job === undefined) throw new UsageError('config: there is no job.');
   const defaultImage = args['default-image'] ?? settings.defaultImage;
   // The Python tool's users have --default-image in prepare_args alone: no image is prepare's to judge.

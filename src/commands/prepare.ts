@@ -17,9 +17,9 @@ const DEFAULT_JOB_TIMEOUT_SEC = 7200;
 
 export async function prepare(args: StageArguments, signal: AbortSignal): Promise<number> {
   requireRoot('prepare');
-  await clearExitCode();
+  clearExitCode();
   const settings = await loadSettings(args.settings);
-  const job = await readJob({ ...args, trustJobIdVariable: settings.trustJobIdVariable });
+  const job = readJob({ ...args, trustJobIdVariable: settings.trustJobIdVariable });
   if (job === undefined) throw new JobError('There is no job to prepare a machine for.');
   const chroots = await listChroots(settings.stateDir);
   const { chroot: name } = chooseChroot({

@@ -19,14 +19,14 @@ const JOURNAL_WINDOW_SEC = 3600;
 
 export async function runStage(args: StageArguments, signal: AbortSignal): Promise<number> {
   requireRoot('run');
-  await clearExitCode();
+  clearExitCode();
   const [script, stage = 'script'] = args.positionals;
   if (script === undefined) throw new UsageError('run: expected the path of a script.');
   const { stateDir, trustJobIdVariable } = await stageState(args.settings);
-  const job = await readJob({ ...args, trustJobIdVariable });
+  const job = readJob({ ...args, trustJobIdVariable });
   if (job === undefined) throw new UsageError('run: there is no job.');
   const machine = machineName(job);
-  const record = await readRecord(jobDirectory(stateDir, machine));
+  const record = readRecord(jobDirectory(stateDir, machine));
   const outcome: ScriptOutcome =
     record === undefined
       ? {
@@ -45,7 +45,7 @@ export async function runStage(args: StageArguments, signal: AbortSignal): Promi
   const verdict = judge(outcome, { machine, memoryLimit: record?.memoryLimit });
   for (const line of verdict.lines) say(line);
   if (verdict.verdict === 'success') return 0;
-  if (verdict.exitCode !== undefined) await writeExitCode(verdict.exitCode);
+  if (verdict.exitCode !== undefined) writeExitCode(verdict.exitCode);
   return verdictStatus(verdict.verdict, process.env);
 }
 

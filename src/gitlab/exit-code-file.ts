@@ -3,7 +3,7 @@
  * file after every driver call that exits with 1 and never deletes it. So every such call writes it
  * or removes what an earlier one wrote. Older ones name no file, or an empty one.
  */
-import { lstat, rename, rm, writeFile } from 'node:fs/promises';
+import { lstatSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { HostError } from '../errors.ts';
 import type { Environment } from './job.ts';
 
@@ -11,17 +11,17 @@ import type { Environment } from './job.ts';
  * Writes the code that the job shows.
  * @throws HostError when the file cannot be written: the job would show another code.
  */
-export async function writeExitCode(code: number, env: Environment = process.env): Promise<void> {
+export function writeExitCode(code: number, env: Environment = process.env): void {
   const file = exitCodeFile(env);
   if (file === undefined) return;
   if (!Number.isSafeInteger(code)) throw new TypeError(`${code} is not an exit code.`);
   const draft = `${file}.${process.pid}`;
   try {
-    await refuseOther(file);
-    await writeFile(draft, `${code}\n`, { flag: 'wx', mode: 0o600 });
-    await rename(draft, file);
+    refuseOther(file);
+    writeFileSync(draft, `${code}\n`, { flag: 'wx', mode: 0o600 });
+    renameSync(draft, file);
   } catch (error) {
-    await rm(draft, { force: true });
+    rmSync(draft, { force: true });
     throw notUsable(file, 'written', error);
   }
 }
@@ -30,12 +30,12 @@ export async function writeExitCode(code: number, env: Environment = process.env
  * Removes what an earlier stage wrote.
  * @throws HostError when the file is there and stays: GitLab Runner would read it again.
  */
-export async function clearExitCode(env: Environment = process.env): Promise<void> {
+export function clearExitCode(env: Environment = process.env): void {
   const file = exitCodeFile(env);
   if (file === undefined) return;
   try {
-    await refuseOther(file);
-    await rm(file, { force: true });
+    refuseOther(file);
+    rmSync(file, { force: true });
   } catch (error) {
     throw notUsable(file, 'removed', error);
   }
@@ -47,11 +47,8 @@ function exitCodeFile(env: Environment): string | undefined {
 }
 
 /** GitLab Runner reads through a link, and nobody who means well puts one there. */
-async function refuseOther(file: string): Promise<void> {
-  const entry = await lstat(file).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  });
+function refuseOther(file: string): void {
+  const entry = lstatSync(file, { throwIfNoEntry: false });
   if (entry?.isFile() === false) throw new HostError('It is no regular file.');
 }
 

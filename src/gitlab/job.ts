@@ -43,14 +43,11 @@ export interface ReadJobOptions {
  * Reads the job. Undefined only for cleanup without a usable response file.
  * @throws JobError for a job id that was tampered with, HostError for a file that is not usable.
  */
-export async function readJob(
-  options: ReadJobOptions,
-  env: Environment = process.env,
-): Promise<Job | undefined> {
+export function readJob(options: ReadJobOptions, env: Environment = process.env): Job | undefined {
   const file = nonEmpty(env['JOB_RESPONSE_FILE']);
   if (file === undefined) return jobOfVariables(options, env);
   try {
-    const text = await readResponseFile(file);
+    const text = readResponseFile(file);
     const runnerVersion = plainText(env['CUSTOM_ENV_CI_RUNNER_VERSION'] ?? '') || undefined;
     const response = parseResponse(text, { file, runnerVersion });
     if (options.forCleanup !== true) refuseOtherId(response.id, options, env);

@@ -2,8 +2,7 @@
  * A machine's control groups, read and signalled from the host: it works when the machine's own
  * manager does not answer, and an empty group is the proof that nothing of a script is left.
  */
-import { existsSync } from 'node:fs';
-import { access, readFile, readdir, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { SLICE, unitName } from './names.ts';
@@ -34,15 +33,15 @@ export function machineCgroup(machine: string, innerUnit?: string): string {
 }
 
 /** Whether any process is in the group or below it; a group that is gone has none. */
-export async function isPopulated(cgroup: string): Promise<boolean> {
-  const events = await readFile(join(cgroup, 'cgroup.events'), 'utf8').catch(() => '');
+export function isPopulated(cgroup: string): boolean {
+  const events = readOrEmpty(join(cgroup, 'cgroup.events'));
   return /^populated 1$/m.test(events);
 }
 
 /** Waits until the group is empty; false when it is not by then. */
 export async function waitUntilEmpty(cgroup: string, timeoutMs: number): Promise<boolean> {
   const end = performance.now() + timeoutMs;
-  while (await isPopulated(cgroup)) {
+  while (isPopulated(cgroup)) {
     if (performance.now() >= end) return false;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
@@ -50,9 +49,9 @@ export async function waitUntilEmpty(cgroup: string, timeoutMs: number): Promise
 }
 
 /** Sends a signal to every process in the group and below it. */
-export async function signalCgroup(cgroup: string, signal: NodeJS.Signals): Promise<void> {
-  if (signal === 'SIGKILL' && (await killAtOnce(cgroup))) return;
-  for (const pid of await processesIn(cgroup)) {
+export function signalCgroup(cgroup: string, signal: NodeJS.Signals): void {
+  if (signal === 'SIGKILL' && killAtOnce(cgroup)) return;
+  for (const pid of processesIn(cgroup)) {
     try {
       process.kill(pid, signal);
     } catch (error) {
@@ -62,10 +61,10 @@ export async function signalCgroup(cgroup: string, signal: NodeJS.Signals): Prom
 }
 
 /** Whether some process in the group would notice the signal: handles it or dies of it. */
-export async function isHeard(cgroup: string, signal: NodeJS.Signals): Promise<boolean> {
+export function isHeard(cgroup: string, signal: NodeJS.Signals): boolean {
   const bit = 1n << BigInt(constants.signals[signal] - 1);
-  for (const pid of await processesIn(cgroup)) {
-    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  for (const pid of processesIn(cgroup)) {
+    const status = readOrEmpty(`/proc/${pid}/status`);
     // proc_pid_status(5): a mask in hexadecimal.
     const [, ignored] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(status) ?? [];
     if (ignored !== undefined && (BigInt(`0x${ignored}`) & bit) === 0n) return true;
@@ -77,21 +76,21 @@ export async function isHeard(cgroup: string, signal: NodeJS.Signals): Promise<b
 export async function emptyCgroup(cgroup: string, timeoutMs: number): Promise<boolean> {
   const end = performance.now() + timeoutMs;
   do {
-    await signalCgroup(cgroup, 'SIGKILL');
+    signalCgroup(cgroup, 'SIGKILL');
     if (await waitUntilEmpty(cgroup, 50)) return true;
   } while (performance.now() < end);
   return false;
 }
 
 /** How many processes of the machine the kernel has killed for want of memory. */
-export async function oomKills(machine: string): Promise<number> {
+export function oomKills(machine: string): number {
   const path = machinePath(machine);
   const candidates = [
     join(unifiedRoot(), path, 'memory.events'),
     join(ROOT, 'memory', path, 'memory.oom_control'),
   ];
   for (const file of candidates) {
-    const text = await readFile(file, 'utf8').catch(() => '');
+    const text = readOrEmpty(file);
     const [, count] = /^oom_kill (\d+)$/m.exec(text) ?? [];
     if (count !== undefined) return Number(count);
   }
@@ -99,35 +98,44 @@ export async function oomKills(machine: string): Promise<number> {
 }
 
 /** The same, counted from an earlier reading. */
-export async function newOomKills(machine: string, before: number): Promise<number> {
-  return Math.max(0, (await oomKills(machine)) - before);
+export function newOomKills(machine: string, before: number): number {
+  return Math.max(0, oomKills(machine) - before);
 }
 
 /** cgroup.kill came with Linux 5.14 (cgroups(7)). */
-async function killAtOnce(cgroup: string): Promise<boolean> {
+function killAtOnce(cgroup: string): boolean {
   const file = join(cgroup, 'cgroup.kill');
+  if (!existsSync(file)) return false;
   try {
-    await access(file);
-    await writeFile(file, '1');
+    writeFileSync(file, '1');
     return true;
   } catch {
     return false;
   }
 }
 
-async function processesIn(cgroup: string): Promise<number[]> {
-  const [procs, entries] = await Promise.all([
-    readFile(join(cgroup, 'cgroup.procs'), 'utf8').catch(() => ''),
-    readdir(cgroup, { withFileTypes: true }).catch(() => []),
-  ]);
-  const below = await Promise.all(
-    entries.filter((entry) => entry.isDirectory()).map((e) => processesIn(join(cgroup, e.name))),
-  );
-  return [
-    ...procs
-      .split('\n')
-      .filter((line) => line !== '')
-      .map(Number),
-    ...below.flat(),
-  ];
+function processesIn(cgroup: string): number[] {
+  const own = readOrEmpty(join(cgroup, 'cgroup.procs'))
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(Number);
+  return [...own, ...groupsBelow(cgroup).flatMap((group) => processesIn(group))];
+}
+
+function groupsBelow(cgroup: string): string[] {
+  try {
+    const entries = readdirSync(cgroup, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(cgroup, name));
+  } catch {
+    return [];
+  }
+}
+
+/** A group, or a process, may go away between two looks at it. */
+function readOrEmpty(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
 }

@@ -97,7 +97,7 @@ async function verifyGone(
 ): Promise<void> {
   const left: string[] = [];
   if ((await unitState(machine)) !== 'absent') left.push(`unit ${unitName(machine)}`);
-  if (await isPopulated(machineCgroup(machine))) {
+  if (isPopulated(machineCgroup(machine))) {
     left.push(`processes in ${machineCgroup(machine)}`);
   }
   if (await exists(directory.path)) left.push(`directory ${directory.path}`);

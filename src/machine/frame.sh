@@ -10,18 +10,18 @@
 nonce=$1
 shift
 trap '' HUP INT QUIT TERM PIPE
-pipes=$(mktemp -d "${TMPDIR:-/tmp}/.nspawn-runner-XXXXXXXX") || exit 70
-mkfifo -m 600 "$pipes/out" "$pipes/err" || exit 70
+pipes=${TMPDIR:-/tmp}/.nspawn-runner-$nonce
+mkfifo -m 600 "$pipes.out" "$pipes.err" || exit 70
 {
   cat
   exec cat >/dev/null
-} <"$pipes/out" 2>/dev/null &
+} <"$pipes.out" 2>/dev/null &
 {
   cat
   exec cat >/dev/null
-} <"$pipes/err" >&2 2>/dev/null &
-exec 3>"$pipes/out" 4>"$pipes/err"
-rm -rf "$pipes"
+} <"$pipes.err" >&2 2>/dev/null &
+exec 3>"$pipes.out" 4>"$pipes.err"
+rm -f "$pipes.out" "$pipes.err"
 (
   trap - HUP INT QUIT TERM PIPE
   exec "$@" >&3 2>&4 3>&- 4>&-

@@ -9,7 +9,7 @@ import type { Account } from './account.ts';
 import { jobDirectory, jobsDirectory } from './job-directory.ts';
 import { isRunning } from './machine-end.ts';
 import { originHash, type MachineIdentity } from './names.ts';
-import { readRecord } from './record.ts';
+import { readUsableRecord } from './record.ts';
 
 export interface KeptProject extends MachineIdentity {
   readonly projectId: string;
@@ -48,7 +48,7 @@ export async function isInUse(stateDir: string, builds: string, machine: string)
   const names = await readdir(jobsDirectory(stateDir)).catch(() => []);
   for (const name of names) {
     if (name === machine) continue;
-    const record = await readRecord(jobDirectory(stateDir, name)).catch(() => undefined);
+    const record = readUsableRecord(jobDirectory(stateDir, name));
     if (record?.keptBuilds === builds && (await isRunning(name))) return true;
   }
   return false;

@@ -94,7 +94,7 @@ export async function prepareMachine(
     scriptStopTimeoutSec: plan.scriptStopTimeoutSec,
     keptBuilds: builds,
   };
-  await writeRecord(directory, record);
+  writeRecord(directory, record);
   stopIf(signal);
 
   const cache = cachePath(stateDir, project);

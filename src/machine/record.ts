@@ -4,8 +4,15 @@
  *
  * INVARIANT: a record is whole or not there (written aside, then renamed) and belongs to root.
  */
-import { constants } from 'node:fs';
-import { open, rename, type FileHandle } from 'node:fs/promises';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { HostError } from '../errors.ts';
 import type { JobDirectory } from './job-directory.ts';
 import type { ProcessIdentity } from './process-identity.ts';
@@ -49,39 +56,44 @@ export interface MachineRecord {
   readonly keptBuilds?: string | undefined;
 }
 
-export async function writeRecord(directory: JobDirectory, record: MachineRecord): Promise<void> {
+export function writeRecord(directory: JobDirectory, record: MachineRecord): void {
   const aside = `${directory.record}.new`;
-  const file = await open(aside, 'wx', 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify(record, undefined, 1)}\n`);
-  } finally {
-    await file.close();
-  }
-  await rename(aside, directory.record);
+  const text = `${JSON.stringify(record, undefined, 1)}\n`;
+  writeFileSync(aside, text, { flag: 'wx', mode: 0o600 });
+  renameSync(aside, directory.record);
 }
 
 /**
  * Undefined when there is none.
  * @throws HostError for a record that is torn, foreign or of a format this program does not know.
  */
-export async function readRecord(directory: JobDirectory): Promise<MachineRecord | undefined> {
-  let file: FileHandle;
+export function readRecord(directory: JobDirectory): MachineRecord | undefined {
+  let file: number;
   try {
-    file = await open(directory.record, constants.O_RDONLY | constants.O_NOFOLLOW);
+    file = openSync(directory.record, constants.O_RDONLY | constants.O_NOFOLLOW);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new HostError(`Record "${directory.record}" cannot be read.`, { cause: error });
   }
   try {
-    const { uid, size } = await file.stat();
+    const { uid, size } = fstatSync(file);
     if (uid !== process.getuid?.() || size > MAX_BYTES) {
       throw new HostError(`Record "${directory.record}" is not ours.`, {
         details: [`It belongs to user ${uid} and has ${size} bytes.`],
       });
     }
-    return parseRecord(await file.readFile('utf8'), directory.record);
+    return parseRecord(readFileSync(file, 'utf8'), directory.record);
   } finally {
-    await file.close();
+    closeSync(file);
+  }
+}
+
+/** The same, with undefined for what is torn, foreign or of another format. */
+export function readUsableRecord(directory: JobDirectory): MachineRecord | undefined {
+  try {
+    return readRecord(directory);
+  } catch {
+    return undefined;
   }
 }
 

@@ -4,7 +4,7 @@
  * and it returns early when the machine's manager re-executes.
  */
 import { randomBytes } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Started } from '../tools/exec.ts';
 import { resetFailed } from '../tools/systemctl.ts';
@@ -67,7 +67,7 @@ export async function runScript(run: ScriptRun): Promise<ScriptOutcome> {
   const { machine } = run.record;
   const nonce = randomBytes(16).toString('hex');
   const unit = `nspawn-runner-${run.stage.replaceAll(/[^A-Za-z0-9_]/g, '_').slice(0, 40)}-${nonce.slice(0, 8)}.service`;
-  const oomBefore = await oomKills(machine);
+  const oomBefore = oomKills(machine);
   const { client, streams } = await startScript(run, unit, nonce);
   const running: Running = {
     machine,
@@ -91,13 +91,13 @@ async function startScript(
   unit: string,
   nonce: string,
 ): Promise<Pick<Running, 'client' | 'streams'>> {
-  const script = await open(run.script, 'r');
+  const script = openSync(run.script, 'r');
   try {
-    const client = await startInMachine(innerUnit(run, unit, nonce), script.fd);
+    const client = await startInMachine(innerUnit(run, unit, nonce), script);
     // Before anything is awaited: what a started process says while no one reads is thrown away.
     return { client, streams: forward(client, nonce, run.output) };
   } finally {
-    await script.close();
+    closeSync(script);
   }
 }
 
@@ -163,17 +163,17 @@ async function explanation(running: Running): Promise<ScriptOutcome | undefined>
 /** Resolves when the machine has no process left: the client of 257 may wait for it for ever. */
 async function machineEnd({ machine }: Running, over: AbortSignal): Promise<void> {
   const cgroup = machineCgroup(machine);
-  while (!over.aborted && (await isPopulated(cgroup))) {
+  while (!over.aborted && isPopulated(cgroup)) {
     await sleep(MACHINE_POLL_MS, undefined, { ref: false });
   }
 }
 
 /** The end that the machine told. */
-async function exited(running: Running, status: number): Promise<ScriptOutcome> {
+function exited(running: Running, status: number): ScriptOutcome {
   return {
     kind: 'exited',
     status,
-    oomKills: await newOomKills(running.machine, running.oomBefore),
+    oomKills: newOomKills(running.machine, running.oomBefore),
   };
 }
 
@@ -195,8 +195,8 @@ async function stopScript(running: Running, graceSec: number): Promise<void> {
   const grace = Promise.race([streams.ended, streams.closed, sleep(graceSec * 1000)]);
   const over = grace.then(() => true);
   // The frame ignores TERM; one that comes before it has started the script would be lost.
-  while (!(await isHeard(cgroup, 'SIGTERM'))) if (await Promise.race([over, sleep(10)])) break;
-  await signalCgroup(cgroup, 'SIGTERM');
+  while (!isHeard(cgroup, 'SIGTERM')) if (await Promise.race([over, sleep(10)])) break;
+  signalCgroup(cgroup, 'SIGTERM');
   await over;
   await emptyCgroup(cgroup, KILL_WAIT_MS);
   client.kill('SIGKILL');
@@ -207,7 +207,7 @@ async function stopScript(running: Running, graceSec: number): Promise<void> {
 
 async function unitAppeared({ cgroup, client, streams }: Running): Promise<boolean> {
   const over = Promise.race([client.ended, streams.ended, sleep(KILL_WAIT_MS)]).then(() => true);
-  while (!(await isPopulated(cgroup))) {
+  while (!isPopulated(cgroup)) {
     if (await Promise.race([over, sleep(5)])) return isPopulated(cgroup);
   }
   return true;

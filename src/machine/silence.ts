@@ -23,7 +23,7 @@ export async function explainSilence(running: Running): Promise<ScriptOutcome | 
   if (await isGoneWithin(machine, patience)) {
     return { kind: 'machine-gone', end: await findMachineEnd(machine, running.startedSec - 1) };
   }
-  if (inner === undefined && (await isPopulated(cgroup))) return undefined;
+  if (inner === undefined && isPopulated(cgroup)) return undefined;
   const seen = inner === undefined ? {} : await showInner(machine, unit);
   if (/ing$|^active$/.test(seen['ActiveState'] ?? '')) return undefined;
   await emptyCgroup(cgroup, KILL_WAIT_MS);
@@ -32,7 +32,7 @@ export async function explainSilence(running: Running): Promise<ScriptOutcome | 
     // ExecMainCode is a CLD_ code of waitid(2): 2 killed, 3 dumped.
     if (seen['ExecMainCode'] === '2' || seen['ExecMainCode'] === '3') {
       const signal = Number(seen['ExecMainStatus']);
-      const oomKills = await newOomKills(machine, running.oomBefore);
+      const oomKills = newOomKills(machine, running.oomBefore);
       return { kind: 'frame-killed', signal, oomKills };
     }
   }

@@ -3,7 +3,7 @@
  * a session of its own (GitLab Runner signals our whole process group) and, unless its output
  * passes through, a time limit.
  */
-import { execa } from 'execa';
+import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { CommandError, HostError, Stopped } from '../errors.ts';
 import { debug } from '../log.ts';
@@ -67,6 +67,8 @@ export async function run(
   options: RunOptions = {},
 ): Promise<RunResult> {
   const timeoutSec = options.timeoutSec ?? DEFAULT_TIMEOUT_SEC;
+  // Imported here: the run stage, a job's most frequent, only starts and never captures.
+  const { execa } = await import('execa');
   const startedAt = performance.now();
   const child = execa(tool, [...args], {
     ...(options.stdin === undefined ? { stdin: 'ignore' } : { input: options.stdin }),
@@ -137,7 +139,7 @@ export interface Started {
 
 /**
  * Starts a program whose streams the caller handles: he reads them in the same turn of the event
- * loop that he gets them in, or what comes first is lost (execa resumes an unread stream).
+ * loop that he gets them in, or Node throws away what is unread when the program ends.
  * @throws HostError when the program is not there.
  */
 export async function start(
@@ -145,24 +147,21 @@ export async function start(
   args: readonly string[],
   options: StartOptions,
 ): Promise<Started> {
-  const child = execa(tool, [...args], {
-    stdio: [options.stdin, options.stdout, options.stderr] as ['ignore', 'pipe', 'pipe'],
+  const child = spawn(tool, args, {
+    stdio: [options.stdin, options.stdout, options.stderr],
     cwd: options.cwd ?? '/',
     env: options.exactEnv === true ? { ...options.env } : toolEnvironment(options.env),
-    extendEnv: false,
     detached: options.ownSession !== false,
-    cleanup: false,
-    reject: false,
-    buffer: false,
   });
+  const refused = new Promise<NodeJS.ErrnoException>((resolve) => child.once('error', resolve));
   debug(`${quoteCommand([tool, ...args])} started`);
   const { pid } = child;
   if (pid === undefined) {
-    const result = await child;
-    if (result.code === 'ENOENT') throw missingTool(tool, result.cause);
+    const error = await refused;
+    if (error.code === 'ENOENT') throw missingTool(tool, error);
     throw new HostError(`"${tool}" could not be started.`, {
-      details: [result.originalMessage ?? String(result.code)],
-      cause: result.cause,
+      details: [error.message],
+      cause: error,
     });
   }
   const ended = new Promise<Awaited<Started['ended']>>((resolve) => {
@@ -170,8 +169,6 @@ export async function start(
       resolve({ status: status ?? undefined, signal: signal ?? undefined });
     });
   });
-  // Our callers read `ended` and the streams; execa's own promise only has to be handled.
-  void child;
   return { pid, stdout: child.stdout, stderr: child.stderr, ended, kill: (s) => killGroup(pid, s) };
 }
 

@@ -69,7 +69,7 @@ async function compiledPackages(args: readonly string[]): Promise<string[]> {
 describe('start-up', () => {
   it.each([
     { args: ['config'], packages: [] },
-    { args: ['prepare'], packages: ['execa'] },
+    { args: ['prepare'], packages: [] },
     { args: ['run', '/dev/null', 'build_script'], packages: ['execa'] },
     { args: ['cleanup'], packages: ['execa'] },
     { args: ['config', '--settings=settings.yaml'], packages: ['zod', 'js-yaml'] },

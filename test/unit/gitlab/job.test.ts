@@ -41,8 +41,8 @@ const variables: Environment = {
 };
 
 describe('the job', () => {
-  it('comes from the response file', async () => {
-    expect(await readJob({ ...distrustful, runner: 'one' }, env)).toEqual({
+  it('comes from the response file', () => {
+    expect(readJob({ ...distrustful, runner: 'one' }, env)).toEqual({
       id: '4711',
       origin: 'gitlab.example.com:8443/git',
       projectId: '42',
@@ -58,8 +58,8 @@ describe('the job', () => {
     });
   });
 
-  it('needs no variable at all', async () => {
-    expect(await readJob(distrustful, { JOB_RESPONSE_FILE: file })).toMatchObject({
+  it('needs no variable at all', () => {
+    expect(readJob(distrustful, { JOB_RESPONSE_FILE: file })).toMatchObject({
       id: '4711',
       tag: 'runner-0-project-42-concurrent-0-4711',
       slot: '0',
@@ -70,63 +70,70 @@ describe('the job', () => {
 
   it.each(['', '-1', '3/../4', '3\n', '1'.repeat(20), 'x'])(
     'takes no slot or runner id such as %j',
-    async (value) => {
+    (value) => {
       const spoofed = {
         ...env,
         CUSTOM_ENV_CI_RUNNER_ID: value,
         CUSTOM_ENV_CI_CONCURRENT_PROJECT_ID: value,
       };
-      expect(await readJob(distrustful, spoofed)).toMatchObject({
+      expect(readJob(distrustful, spoofed)).toMatchObject({
         slot: '0',
         tag: 'runner-0-project-42-concurrent-0-4711',
       });
     },
   );
 
-  it('is refused when its CI_JOB_ID is another', async () => {
+  it('is refused when its CI_JOB_ID is another', () => {
     for (const id of ['4712', '04711', '4711 ', '../4711']) {
-      const job = readJob(distrustful, { ...env, CUSTOM_ENV_CI_JOB_ID: id });
-      await expect(job).rejects.toMatchObject({
-        name: 'JobError',
-        message: `Variable CI_JOB_ID is "${id}", but this is job "4711".`,
-        hint: 'Remove CI_JOB_ID from the variables of the job: GitLab sets it.',
-      });
+      expect(() => readJob(distrustful, { ...env, CUSTOM_ENV_CI_JOB_ID: id })).toThrow(
+        expect.objectContaining({
+          name: 'JobError',
+          message: `Variable CI_JOB_ID is "${id}", but this is job "4711".`,
+          hint: 'Remove CI_JOB_ID from the variables of the job: GitLab sets it.',
+        }),
+      );
     }
   });
 
-  it('is cleaned up even so, under its own id', async () => {
+  it('is cleaned up even so, under its own id', () => {
     const spoofed = { ...env, CUSTOM_ENV_CI_JOB_ID: '1' };
-    const job = await readJob({ ...trustful, id: '2', forCleanup: true }, spoofed);
+    const job = readJob({ ...trustful, id: '2', forCleanup: true }, spoofed);
     expect(job?.id).toBe('4711');
   });
 
-  it('is the one that --id says', async () => {
-    expect((await readJob({ ...distrustful, id: '4711' }, env))?.id).toBe('4711');
-    await expect(readJob({ ...distrustful, id: '1' }, env)).rejects.toMatchObject({
-      name: 'UsageError',
-      message: '--id=1 is not the id "4711" of the job.',
-      hint: 'Leave --id out: GitLab Runner gives the id in its job response file.',
-    });
+  it('is the one that --id says', () => {
+    expect(readJob({ ...distrustful, id: '4711' }, env)?.id).toBe('4711');
+    expect(() => readJob({ ...distrustful, id: '1' }, env)).toThrow(
+      expect.objectContaining({
+        name: 'UsageError',
+        message: '--id=1 is not the id "4711" of the job.',
+        hint: 'Leave --id out: GitLab Runner gives the id in its job response file.',
+      }),
+    );
   });
 });
 
 describe('without a response file', () => {
-  it('is refused', async () => {
-    await expect(readJob(distrustful, variables)).rejects.toMatchObject({
-      name: 'HostError',
-      message:
-        'GitLab Runner 14.1 or newer is needed: this one gives no job response file, and without it any job could pass for another.',
-      hint: 'Update it, or set `trust_job_id_variable: true` if you trust every author of a job.',
-    });
-    await expect(readJob(trustful, {})).rejects.toMatchObject({
-      name: 'HostError',
-      message: 'GitLab Runner gives neither a job response file nor CI_JOB_ID.',
-      hint: 'Update GitLab Runner to 14.1 or newer.',
-    });
+  it('is refused', () => {
+    expect(() => readJob(distrustful, variables)).toThrow(
+      expect.objectContaining({
+        name: 'HostError',
+        message:
+          'GitLab Runner 14.1 or newer is needed: this one gives no job response file, and without it any job could pass for another.',
+        hint: 'Update it, or set `trust_job_id_variable: true` if you trust every author of a job.',
+      }),
+    );
+    expect(() => readJob(trustful, {})).toThrow(
+      expect.objectContaining({
+        name: 'HostError',
+        message: 'GitLab Runner gives neither a job response file nor CI_JOB_ID.',
+        hint: 'Update GitLab Runner to 14.1 or newer.',
+      }),
+    );
   });
 
-  it('takes the variables where the settings trust them', async () => {
-    expect(await readJob(trustful, variables)).toEqual({
+  it('takes the variables where the settings trust them', () => {
+    expect(readJob(trustful, variables)).toEqual({
       id: '4711',
       origin: 'gitlab.example.com/git',
       projectId: '42',
@@ -147,28 +154,32 @@ describe('without a response file', () => {
     [{ CUSTOM_ENV_CI_SERVER_HOST: 'GitLab.example.com' }, 'gitlab.example.com'],
     [{ CUSTOM_ENV_CI_SERVER_HOST: 'a/../b' }, ''],
     [{ CUSTOM_ENV_CI_REPOSITORY_URL: 'https://a.example/x.git' }, 'a.example'],
-  ])('the origin of %j is %j', async (extra, origin) => {
-    expect((await readJob({ ...trustful, id: '1' }, extra))?.origin).toBe(origin);
+  ])('the origin of %j is %j', (extra, origin) => {
+    expect(readJob({ ...trustful, id: '1' }, extra)?.origin).toBe(origin);
   });
 
   it.each(['007', '-1', '1.0', '../1', '1\n', '12345678901234567890'])(
     'takes no id such as %j',
-    async (id) => {
+    (id) => {
       const shown = id.replace('\n', '?');
       const message = `Job id "${shown}" is not a decimal number of at most 19 digits.`;
-      await expect(readJob({ ...distrustful, id }, {})).rejects.toMatchObject({
-        name: 'UsageError',
-        message,
-      });
+      expect(() => readJob({ ...distrustful, id }, {})).toThrow(
+        expect.objectContaining({
+          name: 'UsageError',
+          message,
+        }),
+      );
       const spoofed = { CUSTOM_ENV_CI_JOB_ID: id };
-      await expect(readJob(trustful, spoofed)).rejects.toMatchObject({ name: 'JobError', message });
-      expect(await readJob({ ...trustful, forCleanup: true }, spoofed)).toBeUndefined();
+      expect(() => readJob(trustful, spoofed)).toThrow(
+        expect.objectContaining({ name: 'JobError', message }),
+      );
+      expect(readJob({ ...trustful, forCleanup: true }, spoofed)).toBeUndefined();
     },
   );
 
-  it('leaves cleanup to the record of TMPDIR', async () => {
-    expect(await readJob({ ...distrustful, forCleanup: true }, variables)).toBeUndefined();
-    expect((await readJob({ ...trustful, forCleanup: true }, variables))?.id).toBe('4711');
+  it('leaves cleanup to the record of TMPDIR', () => {
+    expect(readJob({ ...distrustful, forCleanup: true }, variables)).toBeUndefined();
+    expect(readJob({ ...trustful, forCleanup: true }, variables)?.id).toBe('4711');
   });
 });
 
@@ -189,14 +200,16 @@ describe('a response file that is not usable', () => {
     [join(file, 'below'), 'it cannot be opened (ENOTDIR)'],
     [loose, 'others can write to it'],
     [large, 'its 67108865 bytes are more than 67108864'],
-  ])('%s: %s', async (path, reason) => {
+  ])('%s: %s', (path, reason) => {
     const unusable = { ...env, JOB_RESPONSE_FILE: path };
-    await expect(readJob(trustful, unusable)).rejects.toMatchObject({
-      name: 'HostError',
-      message: `Job response file "${path}" cannot be used: ${reason}.`,
-      hint: 'GitLab Runner writes it for each job; look for a full disk or a cleaner of temporary files.',
-    });
-    expect(await readJob({ ...distrustful, forCleanup: true }, unusable)).toBeUndefined();
+    expect(() => readJob(trustful, unusable)).toThrow(
+      expect.objectContaining({
+        name: 'HostError',
+        message: `Job response file "${path}" cannot be used: ${reason}.`,
+        hint: 'GitLab Runner writes it for each job; look for a full disk or a cleaner of temporary files.',
+      }),
+    );
+    expect(readJob({ ...distrustful, forCleanup: true }, unusable)).toBeUndefined();
   });
 });
 
