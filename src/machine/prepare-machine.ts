@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { HostError, Stopped } from '../errors.ts';
 import type { Limits } from '../settings.ts';
 import type { Bind } from '../tools/systemd-nspawn.ts';
-import { lookUpAccount, missingHome } from './account.ts';
-import { bootMachine } from './boot.ts';
+import { lookUpAccount, missingHome, type Account } from './account.ts';
+import { bootMachine, type MachineBoot } from './boot.ts';
 import { destroyMachine, leftSomething, type DestroyOptions } from './destroy.ts';
-import { jobDirectory, jobsDirectory, trashDirectory } from './job-directory.ts';
+import { jobDirectory, jobsDirectory, trashDirectory, type JobDirectory } from './job-directory.ts';
 import { buildsPath, cachePath, isInUse, makeKept } from './kept-directories.ts';
 import { RUNNER_IN_MACHINE } from './machine-files.ts';
 import { machineName } from './names.ts';
@@ -53,51 +53,31 @@ export interface PreparedMachine {
   readonly buildsKept: boolean;
 }
 
+/** One attempt: what the plan comes to on this host. */
+interface Attempt extends MachinePlan {
+  readonly machine: string;
+  /** Random. */
+  readonly attempt: string;
+  readonly directory: JobDirectory;
+  /** Absolute in the machine. */
+  readonly shellPath: string;
+  readonly owner: Account;
+  /** A home to make for the user; absolute in the machine. */
+  readonly home: string | undefined;
+  /** The host's directories that are bound in. */
+  readonly cache: string;
+  readonly builds: string | undefined;
+}
+
 /** @throws HostError when the machine cannot be made; Stopped when `signal` ended it. */
 export async function prepareMachine(
   plan: MachinePlan,
   signal: AbortSignal,
 ): Promise<PreparedMachine> {
-  const { stateDir } = plan;
-  const machine = machineName({ origin: plan.origin, id: plan.jobId });
-  const directory = jobDirectory(stateDir, machine);
-  const shell = await findShell(plan.chroot.path, plan.shell);
-  const owner = await lookUpAccount(plan.chroot.path, plan.user);
-  const home = await missingHome(plan.chroot.path, plan.user, owner);
-  await claim({ stateDir, machine, stopTimeoutSec: 0 }, directory.path);
-
-  const project = { origin: plan.origin, id: plan.jobId, projectId: plan.projectId };
-  const builds = plan.keepBuilds ? await freeBuilds(plan, machine) : undefined;
-  const attempt = randomBytes(8).toString('hex');
-  const now = Date.now();
-  const record: MachineRecord = {
-    format: 1,
-    machine,
-    attempt,
-    jobId: plan.jobId,
-    projectId: plan.projectId,
-    origin: plan.origin,
-    runner: plan.runner,
-    tag: plan.tag,
-    createdAt: new Date(now).toISOString(),
-    deadline: new Date(now + plan.runtimeMaxSec * 1000).toISOString(),
-    creator: await identifyProcess(process.pid),
-    runnerProcess: await identifyProcess(process.ppid),
-    tmpDir: plan.tmpDir,
-    chroot: plan.chroot.name,
-    chrootVersion: plan.chroot.version,
-    shell,
-    user: plan.user,
-    home,
-    memoryLimit: describeMemory(plan.limits),
-    stopTimeoutSec: plan.stopTimeoutSec,
-    scriptStopTimeoutSec: plan.scriptStopTimeoutSec,
-    keptBuilds: builds,
-  };
-  writeRecord(directory, record);
+  const attempt = await beginAttempt(plan);
+  const { machine, directory, owner, cache, builds, home } = attempt;
+  writeRecord(directory, await recordOf(attempt));
   stopIf(signal);
-
-  const cache = cachePath(stateDir, project);
   await makeKept(cache, owner, signal);
   if (builds !== undefined) await makeKept(builds, owner, signal);
   await createOverlay(directory, {
@@ -110,32 +90,85 @@ export async function prepareMachine(
     owner,
   });
   stopIf(signal);
-  const bootSec = await bootMachine(
-    {
-      machine,
-      description: `GitLab job ${plan.jobId} of project ${plan.projectId}`,
-      stateDir,
-      directory,
-      chroot: plan.chroot.path,
-      binds: [
-        { source: cache, target: plan.cacheDir, readOnly: false },
-        ...(builds === undefined
-          ? []
-          : [{ source: builds, target: plan.buildsDir, readOnly: false }]),
-        ...(plan.runnerBinary === undefined
-          ? []
-          : [{ source: plan.runnerBinary, target: RUNNER_IN_MACHINE, readOnly: true }]),
-        ...plan.extraBinds,
-      ],
-      env: { _CI_JOB_TAG: plan.tag },
-      limits: plan.limits,
-      bootTimeoutSec: plan.bootTimeoutSec,
-      runtimeMaxSec: plan.runtimeMaxSec,
-      trashItem: `${machine}-${attempt}`,
-    },
-    signal,
-  );
+  const bootSec = await bootMachine(bootOf(attempt), signal);
   return { machine, bootSec, buildsKept: !plan.keepBuilds || builds !== undefined };
+}
+
+async function beginAttempt(plan: MachinePlan): Promise<Attempt> {
+  const { stateDir, chroot, user } = plan;
+  const project = { origin: plan.origin, id: plan.jobId, projectId: plan.projectId };
+  const machine = machineName(project);
+  const directory = jobDirectory(stateDir, machine);
+  const shellPath = await findShell(chroot.path, plan.shell);
+  const owner = await lookUpAccount(chroot.path, user);
+  const home = await missingHome(chroot.path, user, owner);
+  await claim({ stateDir, machine, stopTimeoutSec: 0 }, directory.path);
+  return {
+    ...plan,
+    machine,
+    attempt: randomBytes(8).toString('hex'),
+    directory,
+    shellPath,
+    owner,
+    home,
+    cache: cachePath(stateDir, project),
+    builds: plan.keepBuilds ? await freeBuilds(plan, machine) : undefined,
+  };
+}
+
+async function recordOf(attempt: Attempt): Promise<MachineRecord> {
+  const now = Date.now();
+  return {
+    format: 1,
+    machine: attempt.machine,
+    attempt: attempt.attempt,
+    jobId: attempt.jobId,
+    projectId: attempt.projectId,
+    origin: attempt.origin,
+    runner: attempt.runner,
+    tag: attempt.tag,
+    createdAt: new Date(now).toISOString(),
+    deadline: new Date(now + attempt.runtimeMaxSec * 1000).toISOString(),
+    creator: await identifyProcess(process.pid),
+    runnerProcess: await identifyProcess(process.ppid),
+    tmpDir: attempt.tmpDir,
+    chroot: attempt.chroot.name,
+    chrootVersion: attempt.chroot.version,
+    shell: attempt.shellPath,
+    user: attempt.user,
+    home: attempt.home,
+    memoryLimit: describeMemory(attempt.limits),
+    stopTimeoutSec: attempt.stopTimeoutSec,
+    scriptStopTimeoutSec: attempt.scriptStopTimeoutSec,
+    keptBuilds: attempt.builds,
+  };
+}
+
+function bootOf(attempt: Attempt): MachineBoot {
+  const { machine, runnerBinary, builds } = attempt;
+  const bound = (source: string, target: string, readOnly: boolean): Bind => ({
+    source,
+    target,
+    readOnly,
+  });
+  return {
+    machine,
+    description: `GitLab job ${attempt.jobId} of project ${attempt.projectId}`,
+    stateDir: attempt.stateDir,
+    directory: attempt.directory,
+    chroot: attempt.chroot.path,
+    binds: [
+      bound(attempt.cache, attempt.cacheDir, false),
+      ...(builds === undefined ? [] : [bound(builds, attempt.buildsDir, false)]),
+      ...(runnerBinary === undefined ? [] : [bound(runnerBinary, RUNNER_IN_MACHINE, true)]),
+      ...attempt.extraBinds,
+    ],
+    env: { _CI_JOB_TAG: attempt.tag },
+    limits: attempt.limits,
+    bootTimeoutSec: attempt.bootTimeoutSec,
+    runtimeMaxSec: attempt.runtimeMaxSec,
+    trashItem: `${machine}-${attempt.attempt}`,
+  };
 }
 
 /**
