@@ -7,10 +7,11 @@ const src = join(import.meta.dirname, '../../src');
 /** Which folders a file of a folder may import from, besides its own; the root is "". */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   '': ['', 'commands', 'gitlab'],
-  commands: ['', 'gitlab', 'machine', 'chroot', 'reaper', 'runner', 'host', 'tools'],
-  machine: ['', 'tools'],
+  commands: ['', 'gitlab', 'machine', 'chroot', 'reaper', 'runner', 'host', 'vm', 'tools'],
+  machine: ['', 'vm', 'tools'],
+  vm: ['', 'tools'],
   chroot: ['', 'tools'],
-  reaper: ['', 'machine', 'tools'],
+  reaper: ['', 'machine', 'vm', 'tools'],
   runner: ['', 'tools'],
   host: ['', 'tools'],
   gitlab: [''],
