@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { STATE_DIR } from './driver.ts';
+import { STATE_DIR, waitFor } from './driver.ts';
 
 const isLab = process.env['NSPAWN_RUNNER_TEST_HOST'] === 'lab';
 if (!isLab)
@@ -12,10 +12,20 @@ if (!isLab)
 const scripts = fileURLToPath(new URL('../../scripts/', import.meta.url));
 const RUNNER_UNIT = '/run/systemd/system/gitlab-runner.service';
 const JOB = 'nsr1-aaaaaaaa-1.service';
+const TIMER = 'nspawn-runner-reap.timer';
+const REAPER = 'nspawn-runner-reap.service';
 
 async function show(unit: string, property: string): Promise<string> {
   const { stdout } = await execa('systemctl', ['show', '--value', `--property=${property}`, unit]);
   return stdout;
+}
+
+/** Whether the timer is enabled and whether it runs, in systemctl's words. */
+async function timerState(): Promise<string> {
+  const states = await Promise.all(
+    ['is-enabled', 'is-active'].map((verb) => execa('systemctl', [verb, TIMER], { reject: false })),
+  );
+  return states.map(({ stdout }) => stdout).join(', ');
 }
 
 describe.runIf(isLab)('scripts/install', () => {
@@ -61,6 +71,26 @@ describe.runIf(isLab)('scripts/install', () => {
     );
   });
 
+  it('enables the timer of the reaper, which runs at once on a host that is up', async () => {
+    expect(await timerState()).toBe('enabled, active');
+    expect(await show(TIMER, 'Persistent')).toBe('yes');
+    expect(await show(TIMER, 'NextElapseUSecRealtime')).not.toBe('');
+    await waitFor('the run', async () => (await show(REAPER, 'ExecMainExitTimestamp')) !== '');
+  });
+
+  it('leaves a timer that was disabled or masked as it is, and takes it up again by hand', async () => {
+    await execa('systemctl', ['disable', '--now', TIMER]);
+    await execa(`${scripts}install`);
+    expect(await timerState()).toBe('disabled, inactive');
+    await execa('systemctl', ['mask', TIMER]);
+    await execa(`${scripts}install`);
+    expect(await timerState()).toBe('masked, inactive');
+    await execa('systemctl', ['unmask', TIMER]);
+    await execa('systemctl', ['enable', '--now', TIMER]);
+    await execa(`${scripts}install`);
+    expect(await timerState()).toBe('enabled, active');
+  });
+
   it('removes at boot, and only then, what a loss of power left', async () => {
     const left = [`${STATE_DIR}/jobs/nsr1-aaaaaaaa-2/upper`, `${STATE_DIR}/trash/nsr1-aaaaaaaa-3`];
     for (const path of left) await mkdir(path, { recursive: true });
@@ -84,6 +114,12 @@ describe.runIf(isLab)('scripts/install', () => {
     const { stdout } = await execa(`${scripts}uninstall`);
     expect(stdout).toContain('nspawn-runner is removed from /usr/local.');
     expect(await show('nspawn-runner.slice', 'FragmentPath')).toBe('');
+    for (const unit of [TIMER, REAPER]) {
+      expect(await show(unit, 'FragmentPath')).toBe('');
+      expect(await show(unit, 'ActiveState')).toBe('inactive');
+    }
+    expect(await readdir('/etc/systemd/system/timers.target.wants')).not.toContain(TIMER);
+    expect(await readdir('/var/lib/systemd/timers')).not.toContain(`stamp-${TIMER}`);
     expect(await show('gitlab-runner.service', 'KillMode')).toBe('control-group');
   });
 });

@@ -1,4 +1,13 @@
-import { appendFile, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+import {
+  appendFile,
+  mkdtemp,
+  readFile,
+  readdir,
+  readlink,
+  rm,
+  stat,
+  symlink,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,8 +16,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 
 const scripts = fileURLToPath(new URL('../../scripts/', import.meta.url));
 let destdir = '';
+let prefix = '';
 const script = (name: 'install' | 'uninstall', ...args: string[]) =>
-  execa(join(scripts, name), args, { env: { DESTDIR: destdir, PREFIX: '', NODE: '' } });
+  execa(join(scripts, name), args, { env: { DESTDIR: destdir, PREFIX: prefix, NODE: '' } });
 const path = (name: string): string => join(destdir, name);
 const settings = 'etc/nspawn-runner/settings.yaml';
 
@@ -39,6 +49,8 @@ it('installs a program that runs, and ends with one line', async () => {
       'etc/systemd/system/gitlab-runner.service.d/nspawn-runner.conf',
       'usr/local/lib/nspawn-runner/boot.sh',
       'usr/local/lib/nspawn-runner/frame.sh',
+      'usr/local/lib/systemd/system/nspawn-runner-reap.service',
+      'usr/local/lib/systemd/system/nspawn-runner-reap.timer',
       'usr/local/lib/systemd/system/nspawn-runner.slice',
       'usr/local/lib/sysctl.d/60-nspawn-runner.conf',
       'usr/local/lib/tmpfiles.d/nspawn-runner.conf',
@@ -47,6 +59,14 @@ it('installs a program that runs, and ends with one line', async () => {
     ]),
   );
   expect((await stat(path('etc/nspawn-runner/recipes'))).isDirectory()).toBe(true);
+});
+
+it('makes a package without a timer that runs, and says how it gets to run', async () => {
+  const { stdout } = await script('install');
+  expect(stdout).toMatch(
+    /^Not done here: "systemctl enable --now nspawn-runner-reap\.timer", which /m,
+  );
+  expect((await files()).filter((name) => name.includes('.wants/'))).toEqual([]);
 });
 
 it('changes nothing when it runs again', async () => {
@@ -80,4 +100,19 @@ it('is removed but for what was changed, and then for all', async () => {
   await script('install');
   await script('uninstall', '--purge');
   expect(await files()).toEqual([]);
+});
+
+it('fits the units to another prefix, and leaves one that is masked there', async () => {
+  prefix = '/opt/runner';
+  const unit = (name: string): string => path(`etc/systemd/system/nspawn-runner-reap.${name}`);
+  await script('install');
+  expect(await readFile(unit('service'), 'utf8')).toMatch(
+    /^ExecStart=\/opt\/runner\/bin\/nspawn-runner reap$/m,
+  );
+  await rm(unit('timer'));
+  await symlink('/dev/null', unit('timer'));
+  await script('install');
+  expect(await readlink(unit('timer'))).toBe('/dev/null');
+  await script('uninstall', '--purge');
+  expect(await files()).toEqual(['etc/systemd/system/nspawn-runner-reap.timer']);
 });
