@@ -17,6 +17,13 @@ import {
   judgeRunnerUnit,
   judgeSlice,
 } from '../host/gitlab-runner.ts';
+import {
+  judgeReaper,
+  REAP_SERVICE,
+  REAP_SERVICE_PROPERTIES,
+  REAP_TIMER,
+  REAP_TIMER_PROPERTIES,
+} from '../host/reaper.ts';
 import { judgeStateDirectory } from '../host/storage.ts';
 import {
   judgeCgroups,
@@ -135,9 +142,16 @@ async function runnerFindings(): Promise<Finding[]> {
   const toml = judgeConfigToml(CONFIG_TOML, await readText(CONFIG_TOML));
   if (!isSystemdInit()) return [toml];
   const properties = ['LoadState', 'User', 'KillMode', 'KillSignal', 'TimeoutStopUSec'];
-  const [unit, slice] = await Promise.all([
+  const [unit, slice, reapTimer, reapService] = await Promise.all([
     showUnit('gitlab-runner.service', properties),
     showUnit(SLICE, ['FragmentPath']),
+    showUnit(REAP_TIMER, REAP_TIMER_PROPERTIES),
+    showUnit(REAP_SERVICE, REAP_SERVICE_PROPERTIES),
   ]);
-  return [judgeRunnerUnit(unit), toml, judgeSlice(SLICE, slice['FragmentPath'] ?? '')];
+  return [
+    judgeRunnerUnit(unit),
+    toml,
+    judgeSlice(SLICE, slice['FragmentPath'] ?? ''),
+    judgeReaper(reapTimer, reapService),
+  ];
 }
