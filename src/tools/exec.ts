@@ -37,6 +37,23 @@ export interface RunResult {
   readonly durationMs: number;
 }
 
+const lentFds = new Set<number>();
+let marks: Readonly<Record<string, string>> = {};
+
+/** Puts variables into the environment of every child from now on, so that whoever finds one knows whose it is. */
+export function markChildren(env: Readonly<Record<string, string>>): void {
+  marks = env;
+}
+
+/**
+ * Lets every child hold an open file too, until the returned function is called: a lock on it
+ * (flock(2)) is then free only when none of them is left, also where we were killed.
+ */
+export function lendToChildren(fd: number): () => void {
+  lentFds.add(fd);
+  return () => lentFds.delete(fd);
+}
+
 /** The environment every child gets: built, not inherited, so that output parses the same. */
 export function toolEnvironment(
   extra: Readonly<Record<string, string>> = {},
@@ -53,7 +70,7 @@ export function toolEnvironment(
     const value = process.env[name];
     if (value !== undefined) env[name] = value;
   }
-  return { ...env, ...extra };
+  return { ...env, ...marks, ...extra };
 }
 
 /**
@@ -71,7 +88,14 @@ export async function run(
   const { execa } = await import('execa');
   const startedAt = performance.now();
   const child = execa(tool, [...args], {
-    ...(options.stdin === undefined ? { stdin: 'ignore' } : { input: options.stdin }),
+    ...(options.stdin === undefined ? {} : { input: options.stdin }),
+    // Any open file works; the type knows the numbers 3 to 9.
+    stdio: [
+      options.stdin === undefined ? 'ignore' : 'pipe',
+      'pipe',
+      'pipe',
+      ...(lentFds as Set<3>),
+    ],
     cwd: options.cwd ?? '/',
     env: toolEnvironment(options.env),
     extendEnv: false,
@@ -148,7 +172,7 @@ export async function start(
   options: StartOptions,
 ): Promise<Started> {
   const child = spawn(tool, args, {
-    stdio: [options.stdin, options.stdout, options.stderr],
+    stdio: [options.stdin, options.stdout, options.stderr, ...lentFds],
     cwd: options.cwd ?? '/',
     env: options.exactEnv === true ? { ...options.env } : toolEnvironment(options.env),
     detached: options.ownSession !== false,
