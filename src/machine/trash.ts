@@ -13,14 +13,22 @@ export function trashName(path: string): string {
   return `${basename(path)}-${randomBytes(4).toString('hex')}`;
 }
 
-/** The unit that deletes one item: it follows no symbolic link and leaves other mounts alone. */
+export function sweepUnitName(item: string): string {
+  return `nspawn-runner-sweep-${item}.service`;
+}
+
+/** The unit that deletes one item: it follows no symbolic link and crosses no mount. */
 export function sweepUnit(stateDir: string, item: string): TransientUnit {
-  const path = join(trashDirectory(stateDir), item);
+  const trash = trashDirectory(stateDir);
+  const path = join(trash, item);
   return {
-    unit: `nspawn-runner-sweep-${item}.service`,
+    unit: sweepUnitName(item),
     description: `Delete what job machine ${item} left`,
     serviceType: 'oneshot',
     properties: [
+      // Seen through a bind that is not recursive, nothing is mounted below: rm(1) could not tell a
+      // bind mount of the same file system. The mount itself goes with its mount point.
+      `BindPaths=${trash}:${trash}:norbind`,
       // A job with CAP_LINUX_IMMUTABLE may have made files immutable; without chattr they stay.
       `ExecStartPre=-/usr/bin/chattr -R -f -i -a -- ${path}`,
       'IOSchedulingClass=idle',

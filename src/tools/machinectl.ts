@@ -9,3 +9,12 @@ export async function powerOff(machine: string): Promise<boolean> {
   });
   return status === 0;
 }
+
+/** Ends a machine at once, or forgets one that is gone. False when machined has no such machine. */
+export async function terminate(machine: string): Promise<boolean> {
+  const { status } = await run('machinectl', ['terminate', '--', machine], {
+    okStatuses: [0, 1],
+    timeoutSec: 10,
+  });
+  return status === 0;
+}

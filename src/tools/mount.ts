@@ -1,4 +1,5 @@
-/** mount(8), in a mount namespace that ends with the command. */
+/** mount(8) and umount(8), and what is mounted. */
+import { readFile } from 'node:fs/promises';
 import { CommandError, HostError } from '../errors.ts';
 import { run } from './exec.ts';
 
@@ -38,4 +39,45 @@ export async function tryOverlay(directories: OverlayDirectories): Promise<strin
     if (error instanceof HostError) return error.message;
     throw error;
   }
+}
+
+/** Mount points at or below a path without links. */
+export async function mountsAt(path: string): Promise<readonly string[]> {
+  return mountsBelow(path, await readFile('/proc/self/mountinfo', 'utf8'));
+}
+
+/** The same from the text of /proc/PID/mountinfo (proc_pid_mountinfo(5)), in the order of mounting. */
+export function mountsBelow(path: string, mountinfo: string): readonly string[] {
+  return mountinfo
+    .split('\n')
+    .map((line) => unescapeOctal(line.split(' ')[4] ?? ''))
+    .filter((point) => point === path || point.startsWith(`${path}/`));
+}
+
+/** As many mounts may be stacked on one point. */
+const MAX_STACKED = 8;
+
+/**
+ * Detaches all that is mounted at or below a path without links, at once also where it is in use;
+ * what the mounts show is not touched.
+ */
+export async function unmountBelow(path: string): Promise<void> {
+  for (let round = 0; round < MAX_STACKED; round++) {
+    const points = await mountsAt(path);
+    if (points.length === 0) return;
+    const topmost = points.filter((p) => !points.some((other) => p.startsWith(`${other}/`)));
+    for (const point of new Set(topmost)) {
+      // A mount below a recursive bind is a peer of the original, which would be unmounted with it
+      // (mount_namespaces(7), "Propagation of unmount events").
+      await run('mount', ['--make-rprivate', '--', point]);
+      await run('umount', ['--lazy', '--no-canonicalize', '--', point]);
+    }
+  }
+}
+
+/** A blank, tab, newline and backslash are written as three octal digits. */
+function unescapeOctal(text: string): string {
+  return text.replaceAll(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(parseInt(digits, 8)),
+  );
 }

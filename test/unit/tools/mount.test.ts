@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { mountsBelow } from '../../../src/tools/rm.ts';
+import { mountsBelow } from '../../../src/tools/mount.ts';
 
 // From Linux 6.18; one mount point has a blank in it.
 const mountinfo = String.raw`21 1 254:0 / / rw,relatime - ext4 /dev/vda rw
