@@ -9,6 +9,7 @@ import { parseDuration, parsePercent, parseSize } from './sizes.ts';
 const CHROOT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 /** No "..", no "//", nothing that mount(8), a unit or a bind option would read as syntax. */
 const SAFE_PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+\/?$/;
+const METRICS_FILE = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+\.prom$/;
 const USER_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,30}$/;
 const GITLAB_RUNNER = new RegExp(`^(?:auto|none)$|${SAFE_PATH.source}`);
 const MIRROR = /^(?:https?|file):\/\/[^\s"'\\]+$/;
@@ -241,6 +242,31 @@ export const SettingsFile = z
           'Take the job id from CI_JOB_ID, which a job can forge, for GitLab Runner before 14.1.',
         default: false,
       }),
+      virtual_machines: listOf(
+        '"virtualbox", "vagrant", "libvirt" or "qemu"',
+        /^(?:virtualbox|vagrant|libvirt|qemu)$/,
+        {
+          description:
+            'Kinds of virtual machines that a job may leave on this host. Every kind whose tool is installed unless set; an empty list for none.',
+        },
+      ),
+      virtual_machine_users: listOf('the name of a user', USER_NAME, {
+        description:
+          "Users whose virtual machines may be a job's. root and $CI_RUNNER_USER, or gitlab-runner, unless set.",
+      }),
+      ask_gitlab: yesNo({
+        description:
+          'Let the reaper ask GitLab whether a job whose GitLab Runner lives still runs.',
+        default: false,
+      }),
+      metrics_file: text(
+        'an absolute path that ends in .prom, such as /var/lib/prometheus/node-exporter/nspawn-runner.prom',
+        METRICS_FILE,
+        {
+          description:
+            "Where the reaper writes its counters for node_exporter's textfile collector.",
+        },
+      ),
       apt_mirror: text('a URL such as http://deb.debian.org/debian', MIRROR, {
         description: 'Debian mirror for recipes that name none.',
       }),

@@ -46,6 +46,14 @@ export interface Settings {
   /** How long after the job's own timeout PID 1 ends the machine. */
   readonly deadlineMarginSec: number;
   readonly trustJobIdVariable: boolean;
+  /** Kinds that jobs may leave on the host; undefined for all whose tools are installed. */
+  readonly virtualMachineKinds: readonly string[] | undefined;
+  /** Whose they may be. */
+  readonly virtualMachineUsers: readonly string[] | undefined;
+  /** The reaper asks GitLab about jobs whose Runner lives. */
+  readonly askGitlab: boolean;
+  /** For node_exporter's textfile collector. */
+  readonly metricsFile: string | undefined;
   /** Debian mirror for recipes that name none. */
   readonly aptMirror: string | undefined;
 }
@@ -74,6 +82,10 @@ export function defaultSettings(): Settings {
     scriptStopTimeoutSec: 10,
     deadlineMarginSec: 900,
     trustJobIdVariable: false,
+    virtualMachineKinds: undefined,
+    virtualMachineUsers: undefined,
+    askGitlab: false,
+    metricsFile: undefined,
     aptMirror: undefined,
   };
 }
@@ -164,6 +176,10 @@ function withDefaults(file: SettingsFile): Settings {
     scriptStopTimeoutSec: file.script_stop_timeout ?? defaults.scriptStopTimeoutSec,
     deadlineMarginSec: file.deadline_margin ?? defaults.deadlineMarginSec,
     trustJobIdVariable: file.trust_job_id_variable ?? defaults.trustJobIdVariable,
+    virtualMachineKinds: file.virtual_machines ?? defaults.virtualMachineKinds,
+    virtualMachineUsers: file.virtual_machine_users ?? defaults.virtualMachineUsers,
+    askGitlab: file.ask_gitlab ?? defaults.askGitlab,
+    metricsFile: file.metrics_file ?? defaults.metricsFile,
     aptMirror: file.apt_mirror ?? defaults.aptMirror,
   };
 }

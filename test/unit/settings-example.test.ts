@@ -17,6 +17,9 @@ describe('docs/examples/settings.yaml', () => {
       defaultImage: 'debian-12',
       allowedImages: ['debian-*', 'registry.example.com/**'],
       images: { 'registry.example.com/ci/base:latest': 'debian-12' },
+      virtualMachineKinds: ['libvirt', 'qemu'],
+      virtualMachineUsers: ['root', 'gitlab-runner'],
+      metricsFile: '/var/lib/prometheus/node-exporter/nspawn-runner.prom',
       aptMirror: 'http://deb.debian.org/debian',
       limits: {
         memoryMaxPercent: 40,

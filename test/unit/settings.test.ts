@@ -71,6 +71,10 @@ stop_timeout: 0
 script_stop_timeout: 500ms
 deadline_margin: 1h 30min
 trust_job_id_variable: true
+virtual_machines: [libvirt]
+virtual_machine_users: [root]
+ask_gitlab: true
+metrics_file: /srv/metrics/ci.prom
 apt_mirror: http://mirror.example.com/debian
 `;
     expect(await parseSettings(text, 'settings.yaml')).toEqual({
@@ -96,6 +100,10 @@ apt_mirror: http://mirror.example.com/debian
       scriptStopTimeoutSec: 0.5,
       deadlineMarginSec: 5400,
       trustJobIdVariable: true,
+      virtualMachineKinds: ['libvirt'],
+      virtualMachineUsers: ['root'],
+      askGitlab: true,
+      metricsFile: '/srv/metrics/ci.prom',
       aptMirror: 'http://mirror.example.com/debian',
     });
   });
