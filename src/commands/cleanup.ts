@@ -2,14 +2,19 @@
 import { readdir } from 'node:fs/promises';
 import type { StageArguments } from '../cli.ts';
 import { jobTmpDir, readJob } from '../gitlab/job.ts';
-import { destroyMachine } from '../machine/destroy.ts';
+import { destroyMachine, endStragglers } from '../machine/destroy.ts';
 import { jobDirectory, jobsDirectory } from '../machine/job-directory.ts';
+import { lockHolder, withLock } from '../machine/lock.ts';
+import { markedEnvironment } from '../machine/marks.ts';
 import { machineName } from '../machine/names.ts';
 import { readUsableRecord } from '../machine/record.ts';
 import { requireRoot } from '../root.ts';
 import { stageState } from '../stage-state.ts';
+import { markChildren } from '../tools/exec.ts';
 
 const DEFAULT_STOP_TIMEOUT_SEC = 3;
+/** A prepare stage that is being stopped, or the reaper, may have to be waited for. */
+const LOCK_WAIT_SEC = 120;
 
 export async function cleanup(args: StageArguments, signal: AbortSignal): Promise<number> {
   requireRoot('cleanup');
@@ -17,12 +22,20 @@ export async function cleanup(args: StageArguments, signal: AbortSignal): Promis
   const job = readJob({ ...args, trustJobIdVariable, forCleanup: true });
   const machine = job === undefined ? await provedByTmpDir(stateDir) : machineName(job);
   if (machine === undefined) return 0;
-  const record = readUsableRecord(jobDirectory(stateDir, machine));
-  await destroyMachine({
-    stateDir,
-    machine,
-    stopTimeoutSec: record?.stopTimeoutSec ?? DEFAULT_STOP_TIMEOUT_SEC,
-    signal,
+  const onBusy = async (): Promise<void> => {
+    await endStragglers({ machine, holder: lockHolder(machine) });
+  };
+  await withLock(machine, { waitSec: LOCK_WAIT_SEC, onBusy, signal }, async () => {
+    const record = readUsableRecord(jobDirectory(stateDir, machine).record);
+    const tag = record?.tag ?? job?.tag;
+    if (tag !== undefined) markChildren(markedEnvironment({ machine, tag }));
+    await destroyMachine({
+      stateDir,
+      machine,
+      tag,
+      stopTimeoutSec: record?.stopTimeoutSec ?? DEFAULT_STOP_TIMEOUT_SEC,
+      signal,
+    });
   });
   return 0;
 }
@@ -35,7 +48,7 @@ async function provedByTmpDir(stateDir: string): Promise<string | undefined> {
   const tmpDir = jobTmpDir();
   if (tmpDir === undefined) return undefined;
   for (const name of await readdir(jobsDirectory(stateDir)).catch(() => [])) {
-    const record = readUsableRecord(jobDirectory(stateDir, name));
+    const record = readUsableRecord(jobDirectory(stateDir, name).record);
     if (record?.tmpDir === tmpDir && record.machine === name) return name;
   }
   return undefined;

@@ -6,10 +6,14 @@ import { clearExitCode } from '../gitlab/exit-code-file.ts';
 import { chooseChroot } from '../gitlab/image.ts';
 import { readJob, type Job } from '../gitlab/job.ts';
 import { say } from '../log.ts';
+import { markedEnvironment } from '../machine/marks.ts';
+import { machineName } from '../machine/names.ts';
 import { prepareMachine } from '../machine/prepare-machine.ts';
 import { findRunnerBinary } from '../machine/runner-binary.ts';
+import { findVmPlaces } from '../machine/vm-places.ts';
 import { requireRoot } from '../root.ts';
 import { loadSettings } from '../settings.ts';
+import { markChildren } from '../tools/exec.ts';
 import type { Bind } from '../tools/systemd-nspawn.ts';
 
 /** GitLab's own default for a job without a timeout. */
@@ -21,6 +25,8 @@ export async function prepare(args: StageArguments, signal: AbortSignal): Promis
   const settings = await loadSettings(args.settings);
   const job = readJob({ ...args, trustJobIdVariable: settings.trustJobIdVariable });
   if (job === undefined) throw new JobError('There is no job to prepare a machine for.');
+  const machine = machineName(job);
+  markChildren(markedEnvironment({ machine, tag: job.tag }));
   const chroots = await listChroots(settings.stateDir);
   const { chroot: name } = chooseChroot({
     image: args.positionals[0] ?? job.image,
@@ -41,6 +47,7 @@ export async function prepare(args: StageArguments, signal: AbortSignal): Promis
       chroot,
       shell: args.shell ?? settings.shell,
       runnerBinary,
+      virtualMachines: await findVmPlaces(settings),
       extraBinds: (args['bind-ro'] ?? []).map(parseBind),
       runtimeMaxSec: (job.timeoutSec ?? DEFAULT_JOB_TIMEOUT_SEC) + settings.deadlineMarginSec,
     },

@@ -7,12 +7,14 @@ import { readJob } from '../gitlab/job.ts';
 import { say } from '../log.ts';
 import { jobDirectory } from '../machine/job-directory.ts';
 import { findMachineEnd } from '../machine/machine-end.ts';
+import { markedEnvironment } from '../machine/marks.ts';
 import { machineName } from '../machine/names.ts';
 import { judge, type ScriptOutcome } from '../machine/outcome.ts';
 import { readRecord } from '../machine/record.ts';
 import { runScript } from '../machine/run-script.ts';
 import { requireRoot } from '../root.ts';
 import { stageState } from '../stage-state.ts';
+import { markChildren } from '../tools/exec.ts';
 
 /** How far back the journal is searched for the end of a machine that has left no record. */
 const JOURNAL_WINDOW_SEC = 3600;
@@ -26,7 +28,8 @@ export async function runStage(args: StageArguments, signal: AbortSignal): Promi
   const job = readJob({ ...args, trustJobIdVariable });
   if (job === undefined) throw new UsageError('run: there is no job.');
   const machine = machineName(job);
-  const record = readRecord(jobDirectory(stateDir, machine));
+  markChildren(markedEnvironment({ machine, tag: job.tag }));
+  const record = readRecord(jobDirectory(stateDir, machine).record);
   const outcome: ScriptOutcome =
     record === undefined
       ? {

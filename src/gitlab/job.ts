@@ -24,6 +24,8 @@ export interface Job {
   readonly slot: string;
   /** GitLab Runner's directory for this attempt. */
   readonly tmpDir: string | undefined;
+  /** The job response file, which holds the job's token. */
+  readonly responseFile: string | undefined;
   /** `--runner`, for people. */
   readonly runner: string | undefined;
   /** The job has artifacts, a cache, or dependencies with files; true where that is unknown. */
@@ -131,15 +133,25 @@ function circumstances(
   { id, projectId }: { readonly id: string; readonly projectId: string },
   { runner }: ReadJobOptions,
   env: Environment,
-): Pick<Job, 'tag' | 'slot' | 'tmpDir' | 'runner'> {
+): Pick<Job, 'tag' | 'slot' | 'tmpDir' | 'responseFile' | 'runner'> {
   const slot = digits(env['CUSTOM_ENV_CI_CONCURRENT_PROJECT_ID']);
   const runnerId = digits(env['CUSTOM_ENV_CI_RUNNER_ID']);
   return {
-    tag: `runner-${runnerId}-project-${projectId}-concurrent-${slot}-${id}`,
+    tag: operatorsTag(env) ?? `runner-${runnerId}-project-${projectId}-concurrent-${slot}-${id}`,
     slot,
     tmpDir: jobTmpDir(env),
+    responseFile: nonEmpty(env['JOB_RESPONSE_FILE']),
     runner: nonEmpty(runner),
   };
+}
+
+/**
+ * A tag that is in the environment already counts, as with beaker-cleanup-driver. Variables of the
+ * job do not get there: GitLab Runner hands them on as CUSTOM_ENV_*.
+ */
+function operatorsTag(env: Environment): string | undefined {
+  const tag = nonEmpty(env['_CI_JOB_TAG']);
+  return tag !== undefined && tag === plainText(tag) ? tag : undefined;
 }
 
 function refuseOtherId(id: string, options: ReadJobOptions, env: Environment): void {

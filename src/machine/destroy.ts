@@ -1,20 +1,26 @@
 /**
- * The only destroyer of machines: cleanup, a repeated prepare and the reaper call it. It may be
- * called for anything from nothing to a machine in full run, tries every step whatever failed
- * before, and returns when the machine is proved gone.
+ * The only destroyer of machines: cleanup, a repeated prepare and the reaper call it, with the
+ * machine's lock. It may be called for anything from nothing to a machine in full run, tries every
+ * step whatever failed before, and returns when the machine is proved gone.
  */
-import { lstat, mkdir, rename } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '../errors.ts';
 import { powerOff } from '../tools/machinectl.ts';
+import { unmountBelow } from '../tools/mount.ts';
 import { killUnit, resetFailed, showUnit, stopUnit } from '../tools/systemctl.ts';
-import { isPopulated, machineCgroup } from './cgroup.ts';
-import { jobDirectory, trashDirectory, type JobDirectory } from './job-directory.ts';
+import { emptyCgroup, isPopulated, machineCgroup } from './cgroup.ts';
+import { endProcesses, leftBehind, readHostProcesses, type Mark } from './host-processes.ts';
+import { jobDirectory, jobsDirectory, trashDirectory, type JobDirectory } from './job-directory.ts';
 import { unitName } from './names.ts';
+import { readUsableRecord } from './record.ts';
+import { findRemains, removeRemains } from './remains.ts';
 import { startSweep, trashName } from './trash.ts';
+import { removeVirtualMachines } from './virtual-machines.ts';
 
 const STOP_WAIT_SEC = 30;
+const KILL_WAIT_MS = 5_000;
 const POLL_MS = 10;
 
 export interface DestroyOptions {
@@ -22,15 +28,18 @@ export interface DestroyOptions {
   readonly machine: string;
   /** How long the machine may take to power off; 0 kills at once. */
   readonly stopTimeoutSec: number;
+  /** Value of `_CI_JOB_TAG`; it counts where no other job has it. */
+  readonly tag?: string | undefined;
   /** Ends the wait for the power-off; the rest is done all the same. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** @throws HostError that lists what is left and where. */
 export async function destroyMachine(options: DestroyOptions): Promise<void> {
-  const { stateDir, machine, stopTimeoutSec } = options;
+  const { stateDir, machine } = options;
   const directory = jobDirectory(stateDir, machine);
   const failures: unknown[] = [];
+  const left: string[] = [];
   const attempt = async (step: () => Promise<unknown>): Promise<void> => {
     try {
       await step();
@@ -38,19 +47,58 @@ export async function destroyMachine(options: DestroyOptions): Promise<void> {
       failures.push(error);
     }
   };
+  const check = async (step: () => Promise<readonly string[]>): Promise<void> => {
+    try {
+      left.push(...(await step()));
+    } catch (error) {
+      left.push(error instanceof Error ? error.message : String(error));
+    }
+  };
+  // While the directory is there: it tells which virtual machines are the job's.
+  await check(() => removeVirtualMachines(options));
+  await attempt(() => endUnit(options, attempt));
+  await check(async () => endStragglers({ machine, tag: await tagOfItsOwn(options) }));
+  await attempt(() => discard(stateDir, directory));
+  await attempt(() => removeRemains(machine));
+  await check(() => whatIsLeft(machine, directory));
+  if (left.length === 0) return;
+  throw new HostError(`Machine "${machine}" is not wholly gone.`, {
+    details: left.map((item) => `Left: ${item}`),
+    hint: `Look at \`systemctl status ${unitName(machine)}\`; the reaper tries again.`,
+    cause: failures.length > 0 ? new AggregateError(failures) : undefined,
+  });
+}
+
+type Attempt = (step: () => Promise<unknown>) => Promise<void>;
+
+async function endUnit(options: DestroyOptions, attempt: Attempt): Promise<void> {
+  const { stateDir, machine, stopTimeoutSec } = options;
+  const unit = unitName(machine);
   const state = await unitState(machine);
   if (state !== 'absent') {
     if (state === 'active' && stopTimeoutSec > 0) {
-      await attempt(() => powerOffAndWait(options, directory));
+      await attempt(() => powerOffAndWait(options, jobDirectory(stateDir, machine)));
     }
     if ((await unitState(machine)) !== 'absent') {
-      await attempt(() => killUnit(unitName(machine)));
-      await attempt(() => stopUnit(unitName(machine), STOP_WAIT_SEC));
-      await attempt(() => resetFailed(unitName(machine)));
+      await attempt(() => killUnit(unit));
+      await attempt(() => stopUnit(unit, STOP_WAIT_SEC));
+      await attempt(() => resetFailed(unit));
     }
   }
-  await attempt(() => discard(stateDir, directory));
-  await verifyGone(machine, directory, failures);
+  // A group that its manager has forgotten.
+  const cgroup = machineCgroup(machine);
+  if (isPopulated(cgroup)) await emptyCgroup(cgroup, KILL_WAIT_MS);
+}
+
+/**
+ * What a stage that was killed left running on the host: TERM, a bounded wait, KILL, proof.
+ * @returns what does not end, one sentence each.
+ */
+export async function endStragglers(mark: Mark): Promise<readonly string[]> {
+  const left = await endProcesses(leftBehind(mark, readHostProcesses()));
+  return left.map(
+    ({ pid }) => `process ${pid}, which does not end: see \`ps -o stat,wchan:32,args ${pid}\`.`,
+  );
 }
 
 /** Whether a unit or a directory has the machine's name. */
@@ -81,32 +129,37 @@ async function powerOffAndWait(
   }
 }
 
+/** The job's tag, unless another job has the same: two GitLab instances may give one number twice. */
+async function tagOfItsOwn({
+  stateDir,
+  machine,
+  tag,
+}: DestroyOptions): Promise<string | undefined> {
+  if (tag === undefined) return undefined;
+  const names = await readdir(jobsDirectory(stateDir)).catch(() => []);
+  const others = names.filter((name) => name !== machine);
+  const isShared = others.some(
+    (name) => readUsableRecord(jobDirectory(stateDir, name).record)?.tag === tag,
+  );
+  return isShared ? undefined : tag;
+}
+
 /** Moves a directory that no unit took away; deleting it is the sweep's work and never the job's. */
 async function discard(stateDir: string, directory: JobDirectory): Promise<void> {
   if (!(await exists(directory.path))) return;
+  await unmountBelow(directory.path);
   const item = trashName(directory.path);
   await mkdir(trashDirectory(stateDir), { recursive: true, mode: 0o700 });
   await rename(directory.path, join(trashDirectory(stateDir), item));
   await startSweep(stateDir, item);
 }
 
-async function verifyGone(
-  machine: string,
-  directory: JobDirectory,
-  failures: readonly unknown[],
-): Promise<void> {
+async function whatIsLeft(machine: string, directory: JobDirectory): Promise<string[]> {
   const left: string[] = [];
-  if ((await unitState(machine)) !== 'absent') left.push(`unit ${unitName(machine)}`);
-  if (isPopulated(machineCgroup(machine))) {
-    left.push(`processes in ${machineCgroup(machine)}`);
-  }
-  if (await exists(directory.path)) left.push(`directory ${directory.path}`);
-  if (left.length === 0) return;
-  throw new HostError(`Machine "${machine}" is not wholly gone.`, {
-    details: [`Left: ${left.join(', ')}.`],
-    hint: `Look at \`systemctl status ${unitName(machine)}\`, then run the cleanup again.`,
-    cause: failures.length > 0 ? new AggregateError(failures) : undefined,
-  });
+  if ((await unitState(machine)) !== 'absent') left.push(`unit ${unitName(machine)}.`);
+  if (isPopulated(machineCgroup(machine))) left.push(`processes in ${machineCgroup(machine)}.`);
+  if (await exists(directory.path)) left.push(`directory ${directory.path}.`);
+  return [...left, ...findRemains(machine).map((path) => `${path}.`)];
 }
 
 async function exists(path: string): Promise<boolean> {

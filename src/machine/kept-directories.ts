@@ -48,7 +48,7 @@ export async function isInUse(stateDir: string, builds: string, machine: string)
   const names = await readdir(jobsDirectory(stateDir)).catch(() => []);
   for (const name of names) {
     if (name === machine) continue;
-    const record = readUsableRecord(jobDirectory(stateDir, name));
+    const record = readUsableRecord(jobDirectory(stateDir, name).record);
     if (record?.keptBuilds === builds && (await isRunning(name))) return true;
   }
   return false;

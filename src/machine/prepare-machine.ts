@@ -10,14 +10,21 @@ import type { Limits } from '../settings.ts';
 import type { Bind } from '../tools/systemd-nspawn.ts';
 import { lookUpAccount, missingHome, type Account } from './account.ts';
 import { bootMachine, type MachineBoot } from './boot.ts';
-import { destroyMachine, leftSomething, type DestroyOptions } from './destroy.ts';
+import { writeClaim } from './claim.ts';
+import { destroyMachine, endStragglers, leftSomething, type DestroyOptions } from './destroy.ts';
 import { jobDirectory, jobsDirectory, trashDirectory, type JobDirectory } from './job-directory.ts';
 import { buildsPath, cachePath, isInUse, makeKept } from './kept-directories.ts';
+import { lockHolder, withLock } from './lock.ts';
 import { RUNNER_IN_MACHINE } from './machine-files.ts';
+import { markedEnvironment } from './marks.ts';
 import { machineName } from './names.ts';
 import { createOverlay } from './overlay.ts';
-import { identifyProcess } from './process-identity.ts';
-import { writeRecord, type MachineRecord } from './record.ts';
+import { findRunner, identifyProcess } from './process-identity.ts';
+import { writeRecord, type MachineRecord, type VmPlaces } from './record.ts';
+import { markTempDir } from './temp-dir.ts';
+
+/** Longer than the reaper takes for one machine. */
+const LOCK_WAIT_SEC = 120;
 
 export interface MachinePlan {
   readonly stateDir: string;
@@ -28,6 +35,9 @@ export interface MachinePlan {
   readonly tag: string;
   readonly slot: string;
   readonly tmpDir: string | undefined;
+  readonly responseFile: string | undefined;
+  /** Where jobs may make virtual machines on this host. */
+  readonly virtualMachines: VmPlaces | undefined;
   readonly chroot: { readonly name: string; readonly version: string; readonly path: string };
   /** `bash`, `sh` or an absolute path in the machine. */
   readonly shell: string;
@@ -74,9 +84,26 @@ export async function prepareMachine(
   plan: MachinePlan,
   signal: AbortSignal,
 ): Promise<PreparedMachine> {
-  const attempt = await beginAttempt(plan);
-  const { machine, directory, owner, cache, builds, home } = attempt;
-  writeRecord(directory, await recordOf(attempt));
+  const machine = machineName({ origin: plan.origin, id: plan.jobId });
+  markTempDir(plan.tmpDir, machine, plan.stateDir);
+  const onBusy = async (): Promise<void> => {
+    await endStragglers({ machine, holder: lockHolder(machine) });
+  };
+  return withLock(machine, { waitSec: LOCK_WAIT_SEC, onBusy, signal }, () =>
+    makeMachine(plan, machine, signal),
+  );
+}
+
+async function makeMachine(
+  plan: MachinePlan,
+  machine: string,
+  signal: AbortSignal,
+): Promise<PreparedMachine> {
+  const attempt = await beginAttempt(plan, machine);
+  const { directory, owner, cache, builds, home } = attempt;
+  const record = recordOf(attempt);
+  writeRecord(directory.record, record);
+  if (record.virtualMachines !== undefined) writeClaim(plan.stateDir, record);
   stopIf(signal);
   await makeKept(cache, owner, signal);
   if (builds !== undefined) await makeKept(builds, owner, signal);
@@ -94,15 +121,14 @@ export async function prepareMachine(
   return { machine, bootSec, buildsKept: !plan.keepBuilds || builds !== undefined };
 }
 
-async function beginAttempt(plan: MachinePlan): Promise<Attempt> {
+async function beginAttempt(plan: MachinePlan, machine: string): Promise<Attempt> {
   const { stateDir, chroot, user } = plan;
   const project = { origin: plan.origin, id: plan.jobId, projectId: plan.projectId };
-  const machine = machineName(project);
   const directory = jobDirectory(stateDir, machine);
   const shellPath = await findShell(chroot.path, plan.shell);
   const owner = await lookUpAccount(chroot.path, user);
   const home = await missingHome(chroot.path, user, owner);
-  await claim({ stateDir, machine, stopTimeoutSec: 0 }, directory.path);
+  await claim({ stateDir, machine, tag: plan.tag, stopTimeoutSec: 0 }, directory.path);
   return {
     ...plan,
     machine,
@@ -116,8 +142,9 @@ async function beginAttempt(plan: MachinePlan): Promise<Attempt> {
   };
 }
 
-async function recordOf(attempt: Attempt): Promise<MachineRecord> {
+function recordOf(attempt: Attempt): MachineRecord {
   const now = Date.now();
+  const { directory, tmpDir, builds } = attempt;
   return {
     format: 1,
     machine: attempt.machine,
@@ -129,9 +156,12 @@ async function recordOf(attempt: Attempt): Promise<MachineRecord> {
     tag: attempt.tag,
     createdAt: new Date(now).toISOString(),
     deadline: new Date(now + attempt.runtimeMaxSec * 1000).toISOString(),
-    creator: await identifyProcess(process.pid),
-    runnerProcess: await identifyProcess(process.ppid),
-    tmpDir: attempt.tmpDir,
+    creator: identifyProcess(process.pid),
+    runnerProcess: findRunner(tmpDir),
+    tmpDir,
+    responseFile: attempt.responseFile,
+    directories: [directory.path, tmpDir, builds].filter((path) => path !== undefined),
+    virtualMachines: attempt.virtualMachines,
     chroot: attempt.chroot.name,
     chrootVersion: attempt.chroot.version,
     shell: attempt.shellPath,
@@ -140,7 +170,7 @@ async function recordOf(attempt: Attempt): Promise<MachineRecord> {
     memoryLimit: describeMemory(attempt.limits),
     stopTimeoutSec: attempt.stopTimeoutSec,
     scriptStopTimeoutSec: attempt.scriptStopTimeoutSec,
-    keptBuilds: attempt.builds,
+    keptBuilds: builds,
   };
 }
 
@@ -163,7 +193,7 @@ function bootOf(attempt: Attempt): MachineBoot {
       ...(runnerBinary === undefined ? [] : [bound(runnerBinary, RUNNER_IN_MACHINE, true)]),
       ...attempt.extraBinds,
     ],
-    env: { _CI_JOB_TAG: attempt.tag },
+    env: markedEnvironment(attempt),
     limits: attempt.limits,
     bootTimeoutSec: attempt.bootTimeoutSec,
     runtimeMaxSec: attempt.runtimeMaxSec,

@@ -1,5 +1,5 @@
 /** A process that cannot be mistaken for a later one of the same number. */
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -8,14 +8,73 @@ export interface ProcessIdentity {
   readonly bootId: string;
 }
 
+export interface ProcessStat {
+  readonly parent: number;
+  readonly startTime: string;
+  /** Has ended and only waits for its parent to notice, or is just ending. */
+  readonly isDead: boolean;
+}
+
 /** Undefined when there is no such process. */
-export async function identifyProcess(pid: number): Promise<ProcessIdentity | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  if (stat === undefined) return undefined;
+export function identifyProcess(pid: number): ProcessIdentity | undefined {
+  const stat = readStat(pid);
+  return stat === undefined || stat.isDead
+    ? undefined
+    : { pid, startTime: stat.startTime, bootId: currentBootId() };
+}
+
+/** Whether that very process lives. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  const now = identifyProcess(identity.pid);
+  return now?.startTime === identity.startTime && now.bootId === identity.bootId;
+}
+
+export function currentBootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}
+
+export function readStat(pid: number): ProcessStat | undefined {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Parses /proc/PID/stat, proc_pid_stat(5); undefined for text that is none. */
+export function parseStat(text: string): ProcessStat | undefined {
   // The command's name, field 2, may hold blanks and parentheses.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const startTime = fields[19];
-  if (startTime === undefined) return undefined;
-  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-  return { pid, startTime, bootId };
+  const [state, parent, ...rest] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const startTime = rest[17];
+  if (state === undefined || parent === undefined || startTime === undefined) return undefined;
+  if (!/^\d+$/.test(parent) || !/^\d+$/.test(startTime)) return undefined;
+  return { parent: Number(parent), startTime, isDead: /^[ZXx]$/.test(state) };
+}
+
+/** Entries of a process's environment, as it was started; empty for one that may not be read. */
+export function readEnvironment(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * The GitLab Runner that called this stage: the nearest ancestor that does not have the stage's
+ * own TMPDIR, so that a script or sudo in between is not taken for it. Undefined when unsure.
+ */
+export function findRunner(
+  tmpDir: string | undefined,
+  from = process.ppid,
+): ProcessIdentity | undefined {
+  if (tmpDir === undefined) return undefined;
+  let pid = from;
+  while (pid > 0) {
+    const environment = readEnvironment(pid);
+    if (environment.length === 0) return undefined;
+    if (!environment.includes(`TMPDIR=${tmpDir}`)) return identifyProcess(pid);
+    pid = readStat(pid)?.parent ?? 0;
+  }
+  return undefined;
 }

@@ -11,13 +11,20 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { HostError } from '../errors.ts';
-import type { JobDirectory } from './job-directory.ts';
+import { VM_KINDS, type VmKind } from '../vm/virtual-machine.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 
 const MAX_BYTES = 64 * 1024;
+
+export interface VmPlaces {
+  readonly kinds: readonly VmKind[];
+  /** Whose they may be. */
+  readonly users: readonly string[];
+}
 
 export interface MachineRecord {
   readonly format: 1;
@@ -41,6 +48,14 @@ export interface MachineRecord {
   readonly runnerProcess?: ProcessIdentity | undefined;
   /** GitLab Runner's directory for this attempt. */
   readonly tmpDir?: string | undefined;
+  /** GitLab Runner's file with the job's token, in that directory. */
+  readonly responseFile?: string | undefined;
+  /** Host directories that are this job's while it lives: a virtual machine in one is its own. */
+  readonly directories?: readonly string[] | undefined;
+  /** Where to look for virtual machines of the job, on a host that has any. */
+  readonly virtualMachines?: VmPlaces | undefined;
+  /** A person wants the machine to outlive its job, until the deadline (`exec --keep`). */
+  readonly isKept?: boolean | undefined;
   readonly chroot: string;
   readonly chrootVersion: string;
   /** Absolute path in the machine. */
@@ -56,42 +71,60 @@ export interface MachineRecord {
   readonly keptBuilds?: string | undefined;
 }
 
-export function writeRecord(directory: JobDirectory, record: MachineRecord): void {
-  const aside = `${directory.record}.new`;
-  const text = `${JSON.stringify(record, undefined, 1)}\n`;
-  writeFileSync(aside, text, { flag: 'wx', mode: 0o600 });
-  renameSync(aside, directory.record);
+/** @param path a record's file, in a directory that is root's alone. */
+export function writeRecord(path: string, record: MachineRecord): void {
+  const aside = `${path}.new`;
+  rmSync(aside, { force: true });
+  writeFileSync(aside, `${JSON.stringify(record, undefined, 1)}\n`, { flag: 'wx', mode: 0o600 });
+  renameSync(aside, path);
 }
 
 /**
  * Undefined when there is none.
  * @throws HostError for a record that is torn, foreign or of a format this program does not know.
  */
-export function readRecord(directory: JobDirectory): MachineRecord | undefined {
+export function readRecord(path: string): MachineRecord | undefined {
   let file: number;
   try {
-    file = openSync(directory.record, constants.O_RDONLY | constants.O_NOFOLLOW);
+    // A FIFO in its place would hold an open(2) that waits.
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new HostError(`Record "${directory.record}" cannot be read.`, { cause: error });
+    throw new HostError(`Record "${path}" cannot be read.`, { cause: error });
   }
   try {
-    const { uid, size } = fstatSync(file);
-    if (uid !== process.getuid?.() || size > MAX_BYTES) {
-      throw new HostError(`Record "${directory.record}" is not ours.`, {
-        details: [`It belongs to user ${uid} and has ${size} bytes.`],
+    const stat = fstatSync(file);
+    if (!stat.isFile() || stat.uid !== process.getuid?.() || stat.size > MAX_BYTES) {
+      throw new HostError(`Record "${path}" is not ours.`, {
+        details: [`It belongs to user ${stat.uid} and has ${stat.size} bytes.`],
       });
     }
-    return parseRecord(readFileSync(file, 'utf8'), directory.record);
+    return parseRecord(readFileSync(file, 'utf8'), path);
   } finally {
     closeSync(file);
   }
 }
 
-/** The same, with undefined for what is torn, foreign or of another format. */
-export function readUsableRecord(directory: JobDirectory): MachineRecord | undefined {
+/** What is known of a record that need not be good: what a newer version wrote is not ours to judge. */
+export type RecordState =
+  | { readonly state: 'none' | 'unusable' | 'newer' }
+  | { readonly state: 'usable'; readonly record: MachineRecord };
+
+export function inspectRecord(path: string): RecordState {
   try {
-    return readRecord(directory);
+    const record = readRecord(path);
+    return record === undefined ? { state: 'none' } : { state: 'usable', record };
+  } catch (error) {
+    return { state: error instanceof NewerRecord ? 'newer' : 'unusable' };
+  }
+}
+
+class NewerRecord extends HostError {}
+
+/** The same, with undefined for what is torn, foreign or of another format. */
+export function readUsableRecord(path: string): MachineRecord | undefined {
+  try {
+    return readRecord(path);
   } catch {
     return undefined;
   }
@@ -105,11 +138,12 @@ export function parseRecord(text: string, path: string): MachineRecord {
   } catch (error) {
     throw new HostError(`Record "${path}" is torn.`, { cause: error });
   }
-  if (!isRecord(value)) {
-    throw new HostError(`Record "${path}" has a format that this nspawn-runner does not know.`, {
+  if (isNewer(value)) {
+    throw new NewerRecord(`Record "${path}" has a format that this nspawn-runner does not know.`, {
       hint: 'It was written by a newer version: finish the job with that version.',
     });
   }
+  if (!isRecord(value)) throw new HostError(`Record "${path}" is not whole.`);
   return value;
 }
 
@@ -128,11 +162,51 @@ const REQUIRED = {
   scriptStopTimeoutSec: 'number',
 } as const;
 
+function isNewer(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { format } = value as Record<string, unknown>;
+  return typeof format === 'number' && format > 1;
+}
+
 function isRecord(value: unknown): value is MachineRecord {
   if (typeof value !== 'object' || value === null) return false;
   const fields = value as Record<string, unknown>;
   return (
     fields['format'] === 1 &&
-    Object.entries(REQUIRED).every(([name, type]) => typeof fields[name] === type)
+    Object.entries(REQUIRED).every(([name, type]) => typeof fields[name] === type) &&
+    Object.entries(OPTIONAL).every(([name, is]) => fields[name] === undefined || is(fields[name]))
   );
 }
+
+export function isProcessIdentity(value: unknown): value is ProcessIdentity {
+  if (typeof value !== 'object' || value === null) return false;
+  const { pid, startTime, bootId } = value as Record<string, unknown>;
+  return Number.isSafeInteger(pid) && typeof startTime === 'string' && typeof bootId === 'string';
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string';
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(isText);
+}
+
+function isVmPlaces(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { kinds, users } = value as Record<string, unknown>;
+  const known: readonly string[] = VM_KINDS;
+  return isTexts(kinds) && kinds.every((kind) => known.includes(kind)) && isTexts(users);
+}
+
+/** What others act on. */
+const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
+  creator: isProcessIdentity,
+  runnerProcess: isProcessIdentity,
+  tmpDir: isText,
+  responseFile: isText,
+  keptBuilds: isText,
+  directories: isTexts,
+  virtualMachines: isVmPlaces,
+  isKept: (value) => typeof value === 'boolean',
+};

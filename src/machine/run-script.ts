@@ -20,6 +20,7 @@ import {
 } from './cgroup.ts';
 import { forward, type Forwarded } from './forward.ts';
 import { FRAME_IN_MACHINE } from './machine-files.ts';
+import { markedEnvironment } from './marks.ts';
 import type { ScriptOutcome } from './outcome.ts';
 import type { MachineRecord } from './record.ts';
 import { explainSilence } from './silence.ts';
@@ -128,7 +129,7 @@ function innerUnit(
       TMPDIR: '/tmp',
       // Who has no home has no login shell either, and systemd then sets neither.
       ...(run.record.home === undefined ? {} : { HOME: run.record.home, SHELL: run.record.shell }),
-      _CI_JOB_TAG: run.record.tag,
+      ...markedEnvironment(run.record),
     },
     argv: ['/bin/sh', FRAME_IN_MACHINE, nonce, run.shell],
   };

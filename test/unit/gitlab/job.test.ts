@@ -51,6 +51,7 @@ describe('the job', () => {
       timeoutSec: 3600,
       tag: 'runner-7-project-42-concurrent-3-4711',
       slot: '3',
+      responseFile: file,
       tmpDir: dir,
       runner: 'one',
       wantsRunnerBinary: false,

@@ -28,8 +28,8 @@ describe('parseRecord', () => {
     ['torn', JSON.stringify(record).slice(0, 60), 'Record "/r" is torn.'],
     ['empty', '', 'Record "/r" is torn.'],
     ['of a later format', JSON.stringify({ ...record, format: 2 }), 'Record "/r" has a format'],
-    ['without a machine', JSON.stringify({ ...record, machine: 7 }), 'Record "/r" has a format'],
-    ['null', 'null', 'Record "/r" has a format'],
+    ['without a machine', JSON.stringify({ ...record, machine: 7 }), 'Record "/r" is not whole.'],
+    ['null', 'null', 'Record "/r" is not whole.'],
   ])('refuses one that is %s', (_, text, message) => {
     expect(() => parseRecord(text, '/r')).toThrow(message);
   });

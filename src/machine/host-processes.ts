@@ -1,0 +1,178 @@
+/**
+ * The host's processes as a reaper of jobs sees them: whose stage one is, and which job's mark one
+ * carries. A mark is one whole entry of the environment, never a part of one.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MACHINE_MARK, TAG } from './marks.ts';
+import { parseMachineName, SLICE } from './names.ts';
+import { readEnvironment, readStat } from './process-identity.ts';
+
+/** GitLab Runner gives it to every stage, and nothing that a stage starts has it. */
+const STAGE_MARK = 'BUILD_FAILURE_EXIT_CODE';
+
+const TERM_WAIT_MS = 5_000;
+const KILL_WAIT_MS = 5_000;
+const POLL_MS = 20;
+
+export interface HostProcess {
+  readonly pid: number;
+  readonly parent: number;
+  readonly startTime: string;
+  readonly tags: readonly string[];
+  readonly machines: readonly string[];
+  /** GitLab Runner's directory, for a stage and what carries its environment on. */
+  readonly tmpDir: string | undefined;
+  /** The job as a stage's environment names it: a hint that its author can set. */
+  readonly jobId: string | undefined;
+  readonly isStage: boolean;
+  /** The job's machine in whose control group it is, whatever it carries. */
+  readonly inMachine: string | undefined;
+}
+
+/** Every process that can be read; one that ends meanwhile is left out. */
+export function readHostProcesses(): readonly HostProcess[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readHostProcess(Number(name)))
+    .filter((process) => process !== undefined);
+}
+
+function readHostProcess(pid: number): HostProcess | undefined {
+  const stat = readStat(pid);
+  if (stat === undefined || stat.isDead) return undefined;
+  const environment = parseMarks(readEnvironment(pid));
+  // Reading the group of every process of a host would double the work.
+  const isOfInterest =
+    environment.isStage || environment.tags.length + environment.machines.length > 0;
+  const inMachine = isOfInterest ? machineOfCgroup(readCgroup(pid)) : undefined;
+  return { pid, parent: stat.parent, startTime: stat.startTime, inMachine, ...environment };
+}
+
+/** What an environment says of its process's job. */
+export function parseMarks(
+  entries: readonly string[],
+): Pick<HostProcess, 'tags' | 'machines' | 'tmpDir' | 'jobId' | 'isStage'> {
+  const values = (name: string): string[] =>
+    entries
+      .filter((entry) => entry.startsWith(`${name}=`))
+      .map((entry) => entry.slice(name.length + 1));
+  const isStage = values(STAGE_MARK).length > 0;
+  return {
+    tags: values(TAG).filter((value) => value !== ''),
+    machines: values(MACHINE_MARK).filter((value) => parseMachineName(value) !== undefined),
+    tmpDir: isStage ? values('TMPDIR')[0] : undefined,
+    jobId: isStage ? values('CUSTOM_ENV_CI_JOB_ID')[0] : undefined,
+    isStage,
+  };
+}
+
+/** The job's machine that a text of /proc/PID/cgroup (cgroups(7)) places its process in. */
+export function machineOfCgroup(text: string): string | undefined {
+  for (const line of text.split('\n')) {
+    const words = line.split(':').slice(2).join(':').split('/');
+    const at = words.indexOf(SLICE);
+    const unit = at < 0 ? undefined : words[at + 1];
+    if (unit?.endsWith('.service') !== true) continue;
+    const name = unit.slice(0, -'.service'.length);
+    if (parseMachineName(name) !== undefined) return name;
+  }
+  return undefined;
+}
+
+function readCgroup(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** A process and all above it. */
+export function ancestorsOf(pid: number, all: readonly HostProcess[]): ReadonlySet<number> {
+  const parents = new Map(all.map((process) => [process.pid, process.parent]));
+  const found = new Set<number>();
+  for (let at: number | undefined = pid; at !== undefined && at > 0 && !found.has(at);) {
+    found.add(at);
+    at = parents.get(at);
+  }
+  return found;
+}
+
+export interface Mark {
+  readonly machine: string;
+  /** Without it only the machine's mark counts. */
+  readonly tag?: string | undefined;
+  /** Who is at work on the machine, besides stages and ourselves. */
+  readonly holder?: number | undefined;
+}
+
+/**
+ * Processes on the host that are left of a job: they carry its mark, are in no machine, which ends
+ * its own, are neither we nor above us, and no stage or holder of the lock that lives started them.
+ */
+export function leftBehind(
+  { machine, tag, holder }: Mark,
+  all: readonly HostProcess[],
+  self: number = process.pid,
+): readonly HostProcess[] {
+  const spared = ancestorsOf(self, all);
+  const masters = new Set(all.filter(({ isStage }) => isStage).map(({ pid }) => pid));
+  masters.add(self);
+  if (holder !== undefined) masters.add(holder);
+  return all.filter((candidate) => {
+    if (candidate.inMachine !== undefined || spared.has(candidate.pid)) return false;
+    const isMarked =
+      candidate.machines.includes(machine) || (tag !== undefined && candidate.tags.includes(tag));
+    return isMarked && ![...ancestorsOf(candidate.pid, all)].some((pid) => masters.has(pid));
+  });
+}
+
+/**
+ * Ends processes: TERM, a bounded wait, KILL, and proof. Each is looked at again right before each
+ * signal, so that a number that has passed to another process is left alone.
+ * @returns those that are still there.
+ */
+export async function endProcesses(
+  victims: readonly HostProcess[],
+  waits = { termMs: TERM_WAIT_MS, killMs: KILL_WAIT_MS },
+): Promise<readonly HostProcess[]> {
+  let left = signalAll(victims, 'SIGTERM');
+  left = await waitForEnd(left, waits.termMs);
+  left = signalAll(left, 'SIGKILL');
+  return waitForEnd(left, waits.killMs);
+}
+
+function signalAll(
+  victims: readonly HostProcess[],
+  signal: NodeJS.Signals,
+): readonly HostProcess[] {
+  return victims.filter((victim) => {
+    if (!isStill(victim)) return false;
+    try {
+      process.kill(victim.pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      return false;
+    }
+    return true;
+  });
+}
+
+async function waitForEnd(
+  victims: readonly HostProcess[],
+  timeoutMs: number,
+): Promise<readonly HostProcess[]> {
+  const end = performance.now() + timeoutMs;
+  let left = victims.filter(isStill);
+  while (left.length > 0 && performance.now() < end) {
+    await sleep(POLL_MS);
+    left = left.filter(isStill);
+  }
+  return left;
+}
+
+function isStill({ pid, startTime }: HostProcess): boolean {
+  const stat = readStat(pid);
+  return stat?.startTime === startTime && !stat.isDead;
+}
