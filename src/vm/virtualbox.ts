@@ -1,8 +1,143 @@
-import type { VmBackend } from './virtual-machine.ts';
+/**
+ * VirtualBox: each user has machines, disks and a daemon (VBoxSVC) of his own.
+ *
+ * VBoxSVC starts the processes of machines, which thereby have its environment: that of whichever
+ * job made it start. So a mark in a machine's process counts only where VBoxSVC does not have it
+ * too, and VBoxSVC itself is no machine and never ended by us.
+ */
+import { basename, dirname } from 'node:path';
+import { findProgram } from '../tools/find-program.ts';
+import type { Account } from '../tools/getent.ts';
+import {
+  listDisks,
+  listMachines,
+  showMachine,
+  VBOX_PROGRAMS,
+  type VBoxDisk,
+  type VBoxMachine,
+} from '../tools/vboxmanage.ts';
+import { joinMarks, marksInText, type Marks } from './marks.ts';
+import { evidencePaths } from './paths.ts';
+import { readMachineIndex, virtualBoxId } from './vagrant-index.ts';
+import type { VirtualMachine, VmBackend, VmContext } from './virtual-machine.ts';
+import {
+  runsMachine,
+  sessionOf,
+  virtualBoxProcesses,
+  virtualBoxUsers,
+} from './virtualbox-users.ts';
+import type { VmProcess } from './vm-processes.ts';
 
 export const virtualbox: VmBackend = {
   kind: 'virtualbox',
-  isThere: () => Promise.resolve(false),
-  list: () => Promise.resolve([]),
-  destroy: () => Promise.resolve(),
+  isThere: async () => (await findProgram(...VBOX_PROGRAMS)) !== undefined,
+  list: listOfAllUsers,
+  destroy: async (vm, context) =>
+    (await import('./virtualbox-destroy.ts')).destroyVirtualBox(vm, context),
+  tidy: async (context) => (await import('./virtualbox-tidy.ts')).tidyVirtualBox(context),
 };
+
+async function listOfAllUsers(context: VmContext): Promise<VirtualMachine[]> {
+  const accounts = await virtualBoxUsers(context.users);
+  if (accounts.length === 0) return [];
+  const processes = await virtualBoxProcesses();
+  const found: VirtualMachine[] = [];
+  const failures: unknown[] = [];
+  for (const account of accounts) {
+    try {
+      found.push(...(await listOf(account, processes, context)));
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0 && found.length === 0) {
+    throw failures.length === 1 ? failures[0] : new AggregateError(failures, sentences(failures));
+  }
+  return found;
+}
+
+function sentences(errors: readonly unknown[]): string {
+  return errors.map((error) => (error instanceof Error ? error.message : String(error))).join(' ');
+}
+
+async function listOf(
+  account: Account,
+  processes: readonly VmProcess[],
+  context: VmContext,
+): Promise<VirtualMachine[]> {
+  const session = sessionOf(account.name, context);
+  const ids = await listMachines(session);
+  if (ids.length === 0) return [];
+  const disks = await listDisks(session);
+  const environments = await vagrantEnvironments(account);
+  const own = processes.filter(({ uid }) => uid === account.uid);
+  const found: VirtualMachine[] = [];
+  for (const id of ids) {
+    const machine = await showMachine(session, id);
+    if (machine === undefined) continue;
+    const files = await filesOf(machine, disks, environments.get(id));
+    found.push(describe(machine, { account, processes: own, files }));
+  }
+  return found;
+}
+
+/** Directories of Vagrant environments, by the UUID of the VirtualBox machine that is theirs. */
+async function vagrantEnvironments(account: Account): Promise<ReadonlyMap<string, string>> {
+  const environments = new Map<string, string>();
+  for (const entry of await readMachineIndex(account).catch(() => [])) {
+    const id = await virtualBoxId(entry);
+    if (id !== undefined) environments.set(id, entry.dataDirectory);
+  }
+  return environments;
+}
+
+function filesOf(
+  machine: VBoxMachine,
+  disks: readonly VBoxDisk[],
+  environment: string | undefined,
+): Promise<readonly string[]> {
+  const attached = new Set(machine.attachments.map(({ medium }) => medium));
+  return evidencePaths([
+    machine.configFile,
+    machine.snapshotFolder,
+    ...disks.filter(({ id }) => attached.has(id)).map(({ location }) => location),
+    environment,
+  ]);
+}
+
+export interface Surroundings {
+  readonly account: Account;
+  /** The user's processes of VirtualBox. */
+  readonly processes: readonly VmProcess[];
+  readonly files: readonly string[];
+}
+
+/** Pure. */
+export function describe(machine: VBoxMachine, around: Surroundings): VirtualMachine {
+  const { account, processes, files } = around;
+  const running = processes.filter((process) => runsMachine(process, machine.id));
+  const daemon = joinMarks(
+    ...processes.filter(({ argv }) => basename(argv[0] ?? '') === 'VBoxSVC').map((p) => p.marks),
+  );
+  const carried = joinMarks(...running.map(({ marks }) => marks));
+  const said = marksInText(machine.description);
+  const sure: Marks = {
+    tags: carried.tags.filter((tag) => !daemon.tags.includes(tag)),
+    machines: carried.machines.filter((name) => !daemon.machines.includes(name)),
+  };
+  return {
+    kind: 'virtualbox',
+    id: machine.id,
+    name: machine.name ?? machineFolderName(machine) ?? machine.id,
+    owner: account.name,
+    state: machine.state,
+    ...joinMarks(said, sure),
+    doubtfulTags: carried.tags.filter((tag) => daemon.tags.includes(tag)),
+    files,
+    pids: running.map(({ pid }) => pid),
+  };
+}
+
+function machineFolderName({ configFile }: VBoxMachine): string | undefined {
+  return configFile === undefined ? undefined : basename(dirname(configFile));
+}

@@ -1,0 +1,163 @@
+/**
+ * Destroys one machine of VirtualBox, whatever state it is in, and proves it gone. Disks that are
+ * not its own are taken off first: `unregistervm --delete` deletes every disk that is attached,
+ * wherever it lies.
+ */
+import { basename, dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HostError } from '../errors.ts';
+import { runAsUser } from '../tools/run-as-user.ts';
+import {
+  closeDisk,
+  detachDisk,
+  discardSavedState,
+  emergencyStop,
+  isLocked,
+  isUnknownObject,
+  listDisks,
+  listMachines,
+  powerOffMachine,
+  showMachine,
+  unregisterMachine,
+  type VBoxDisk,
+  type VBoxMachine,
+  type VBoxUser,
+} from '../tools/vboxmanage.ts';
+import { isAtOrBelow } from './ownership.ts';
+import { exists, isInside, resolvePath } from './paths.ts';
+import type { VirtualMachine, VmDestroyContext } from './virtual-machine.ts';
+import { removeUnusedNetworks } from './virtualbox-tidy.ts';
+import { accountOf, runsMachine, sessionOf, virtualBoxProcesses } from './virtualbox-users.ts';
+import { endProcess } from './vm-processes.ts';
+
+/** States without a process, from the SDK reference, MachineState. */
+const OFFLINE = /^(poweroff|saved|teleported|aborted|aborted-saved|inaccessible)$/;
+/** The session's lock outlasts the power-off by a moment: hashicorp/vagrant#8104. */
+const LOCK_WAIT_MS = 20_000;
+const POLL_MS = 500;
+
+export async function destroyVirtualBox(
+  vm: VirtualMachine,
+  context: VmDestroyContext,
+): Promise<void> {
+  const account = await accountOf(vm);
+  const session = sessionOf(vm.owner, context);
+  const before = await showMachine(session, vm.id);
+  if (before === undefined) return;
+  const folder = await ownFolder(before);
+  if (!OFFLINE.test(before.state)) await powerOff(session, vm.id, account.uid);
+  const machine = (await showMachine(session, vm.id)) ?? before;
+  await unregister(session, machine, { folder, directories: context.directories });
+  if ((await showMachine(session, vm.id)) !== undefined) {
+    throw new HostError(`VirtualBox machine "${vm.name}" of user ${vm.owner} is still there.`, {
+      hint: `As ${vm.owner}, try \`VBoxManage unregistervm ${vm.id} --delete\`.`,
+    });
+  }
+  if (folder !== undefined) await removeFolder(session, folder);
+  await removeUnusedNetworks(machine.hostOnlyInterfaces, session, context);
+}
+
+/** Power off, then what the SDK has for a machine that does not answer, then its process. */
+async function powerOff(session: VBoxUser, id: string, uid: number): Promise<void> {
+  for (const step of [powerOffMachine, emergencyStop]) {
+    await step(session, id).catch(ignoreFailure);
+    if (await waitUntilOffline(session, id)) return;
+  }
+  for (const process of await virtualBoxProcesses()) {
+    if (process.uid === uid && runsMachine(process, id)) await endProcess(process);
+  }
+}
+
+async function waitUntilOffline(session: VBoxUser, id: string): Promise<boolean> {
+  const end = performance.now() + LOCK_WAIT_MS;
+  for (;;) {
+    const machine = await showMachine(session, id);
+    if (machine === undefined || OFFLINE.test(machine.state)) return true;
+    if (!/^(stopping|restoring|saving|starting)$/.test(machine.state)) return false;
+    if (performance.now() >= end) return false;
+    await sleep(POLL_MS);
+  }
+}
+
+interface OwnPlaces {
+  readonly folder: string | undefined;
+  readonly directories: readonly string[];
+}
+
+async function unregister(
+  session: VBoxUser,
+  machine: VBoxMachine,
+  { folder, directories }: OwnPlaces,
+): Promise<void> {
+  const places = folder === undefined ? directories : [folder, ...directories];
+  const disks = await attachedDisks(session, machine);
+  const foreign: VBoxDisk[] = [];
+  for (const disk of disks) if (!(await isInside(disk.location, places))) foreign.push(disk);
+  if (machine.state === 'saved' || machine.state === 'aborted-saved') {
+    await discardSavedState(session, machine.id).catch(ignoreFailure);
+  }
+  let isAllOwn = machine.state !== 'inaccessible';
+  for (const attachment of machine.attachments) {
+    if (!foreign.some(({ id }) => id === attachment.medium)) continue;
+    const isOff = await detachDisk(session, machine.id, attachment).then(() => true, ignoreFailure);
+    if (isOff !== true) isAllOwn = false;
+  }
+  // Which disks a snapshot refers to is not told, so its machine goes without its disks.
+  const withDisks = isAllOwn && !machine.hasSnapshots;
+  await untilUnlocked(() => unregisterMachine(session, machine.id, withDisks));
+  if (withDisks) return;
+  const own = disks.filter((disk) => !foreign.includes(disk));
+  for (const { id } of own) await closeDisk(session, id, true).catch(ignoreFailure);
+}
+
+async function attachedDisks(session: VBoxUser, machine: VBoxMachine): Promise<VBoxDisk[]> {
+  if (machine.attachments.length === 0) return [];
+  const media = new Set(machine.attachments.map(({ medium }) => medium));
+  return (await listDisks(session)).filter(({ id }) => media.has(id));
+}
+
+async function untilUnlocked(step: () => Promise<void>): Promise<void> {
+  const end = performance.now() + LOCK_WAIT_MS;
+  for (;;) {
+    try {
+      await step();
+      return;
+    } catch (error) {
+      if (isUnknownObject(error)) return;
+      if (!isLocked(error) || performance.now() >= end) throw error;
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+/**
+ * The folder that VirtualBox made for the machine: it bears the machine's name and holds its
+ * settings file (manual, "The Machine Folder"). Anything else may hold what is not the machine's.
+ */
+async function ownFolder({ name, configFile }: VBoxMachine): Promise<string | undefined> {
+  if (configFile === undefined) return undefined;
+  const folder = await resolvePath(dirname(configFile));
+  const stem = basename(configFile).replace(/\.(vbox|xml)$/, '');
+  if (basename(folder) !== stem || (name !== undefined && name !== stem)) return undefined;
+  return folder.split('/').length > 3 ? folder : undefined;
+}
+
+/** What is left in the folder of a machine that is gone, as its user, unless others have files there. */
+async function removeFolder(session: VBoxUser, folder: string): Promise<void> {
+  if (!(await exists(folder))) return;
+  const used: (string | undefined)[] = (await listDisks(session)).map(({ location }) => location);
+  for (const id of await listMachines(session)) {
+    used.push((await showMachine(session, id))?.configFile);
+  }
+  for (const path of used) {
+    if (path !== undefined && isAtOrBelow(await resolvePath(path), folder)) return;
+  }
+  const argv = ['/bin/rm', '--recursive', '--force', '--one-file-system', '--', folder];
+  await runAsUser({ ...session, argv });
+}
+
+function ignoreFailure(error: unknown): undefined {
+  // What counts is what is left, which is looked at afterwards.
+  if (error instanceof Error) return undefined;
+  throw error;
+}

@@ -1,0 +1,125 @@
+/**
+ * The host's processes as far as virtual machines need them. A process is its number and its start
+ * time, which is looked at again right before each signal.
+ */
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HostError } from '../errors.ts';
+import { marksOf, type Marks } from './marks.ts';
+
+const TERM_WAIT_MS = 5_000;
+const KILL_WAIT_MS = 10_000;
+const POLL_MS = 50;
+
+export interface VmProcess {
+  readonly pid: number;
+  /** Clock ticks since boot, field 22 of /proc/PID/stat. */
+  readonly startTime: string;
+  readonly uid: number;
+  readonly argv: readonly string[];
+  readonly marks: Marks;
+  /** Text of /proc/PID/cgroup. */
+  readonly cgroups: string;
+  readonly cwd: string | undefined;
+}
+
+/** Processes whose program, by its file name, `isWanted`; one that ends meanwhile is left out. */
+export async function findProcesses(isWanted: (program: string) => boolean): Promise<VmProcess[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const argv = splitNul(await readOrEmpty(`/proc/${pid}/cmdline`));
+      return isWanted(basename(argv[0] ?? '')) ? readProcess(pid) : undefined;
+    }),
+  );
+  return found.filter((process) => process !== undefined);
+}
+
+/** Undefined when there is no such process, or only what waits to be noticed by its parent. */
+export async function readProcess(pid: number): Promise<VmProcess | undefined> {
+  const startTime = await startTimeOf(pid);
+  const owner = await stat(`/proc/${pid}`).catch(() => undefined);
+  if (startTime === undefined || owner === undefined) return undefined;
+  const argv = splitNul(await readOrEmpty(`/proc/${pid}/cmdline`));
+  const marks = marksOf(splitNul(await readOrEmpty(`/proc/${pid}/environ`)));
+  const cgroups = await readOrEmpty(`/proc/${pid}/cgroup`);
+  const cwd = await readLink(`/proc/${pid}/cwd`);
+  return { pid, startTime, uid: owner.uid, argv, marks, cgroups, cwd };
+}
+
+/** The process above; undefined when there is none. */
+export async function readParent(pid: number): Promise<VmProcess | undefined> {
+  const parent = statFields(await readOrEmpty(`/proc/${pid}/stat`))[1];
+  return parent === undefined || !/^[1-9]\d*$/.test(parent)
+    ? undefined
+    : readProcess(Number(parent));
+}
+
+/** Whether it runs in a job's machine: it then ends with the machine and is nobody else's business. */
+export function isInJobMachine({ cgroups }: Pick<VmProcess, 'cgroups'>): boolean {
+  return cgroups
+    .split('\n')
+    .some((line) => line.split(':').slice(2).join(':').split('/').includes('nspawn-runner.slice'));
+}
+
+export type ProcessName = Pick<VmProcess, 'pid' | 'startTime'>;
+
+/**
+ * TERM, a bounded wait, KILL, and proof.
+ * @throws HostError when it is still there.
+ */
+export async function endProcess(victim: ProcessName): Promise<void> {
+  if (await signalAndWait(victim, 'SIGTERM', TERM_WAIT_MS)) return;
+  if (await signalAndWait(victim, 'SIGKILL', KILL_WAIT_MS)) return;
+  throw new HostError(`Process ${victim.pid} does not end.`, {
+    hint: `Look at /proc/${victim.pid}/stack: it hangs in the kernel.`,
+  });
+}
+
+/** Whether that very process lives. */
+export async function isStill({ pid, startTime }: ProcessName): Promise<boolean> {
+  return (await startTimeOf(pid)) === startTime;
+}
+
+async function signalAndWait(
+  victim: ProcessName,
+  signal: NodeJS.Signals,
+  timeoutMs: number,
+): Promise<boolean> {
+  const end = performance.now() + timeoutMs;
+  if (!(await isStill(victim))) return true;
+  try {
+    process.kill(victim.pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+  while (await isStill(victim)) {
+    if (performance.now() >= end) return false;
+    await sleep(POLL_MS);
+  }
+  return true;
+}
+
+async function startTimeOf(pid: number): Promise<string | undefined> {
+  const [state, , ...rest] = statFields(await readOrEmpty(`/proc/${pid}/stat`));
+  return state === undefined || /^[ZXx]$/.test(state) ? undefined : rest[17];
+}
+
+/** Fields of proc_pid_stat(5) from the third on: the second, a name, may hold anything. */
+function statFields(text: string): string[] {
+  const at = text.lastIndexOf(')');
+  return at < 0 ? [] : text.slice(at + 2).split(' ');
+}
+
+function splitNul(text: string): string[] {
+  return text.replace(/\0$/, '').split('\0');
+}
+
+async function readOrEmpty(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch(() => '');
+}
+
+async function readLink(file: string): Promise<string | undefined> {
+  return readlink(file).catch(() => undefined);
+}
