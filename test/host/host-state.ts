@@ -22,7 +22,7 @@ const OURS = /nsr1-|nspawn-runner-|custom-executor/;
 /** Parts of us that stay: installed units, the slice. */
 const STAYS = /^nspawn-runner(-reap)?\.(slice|service|timer)$/;
 /** Places in the state directory that outlive jobs. */
-const KEPT = ['chroots', 'cache', 'builds', 'canary'];
+const KEPT = ['chroots', 'cache', 'builds', 'temp-roots', 'canary'];
 
 export type StateKind =
   | 'unit'

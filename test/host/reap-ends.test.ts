@@ -1,0 +1,269 @@
+/**
+ * How a job can end, row by row, and that nothing of it is left on the host by then: the checker
+ * compares the host before and after. Where more than that is held, or a row is elsewhere:
+ *
+ *     passes, fails             here; each end of a script in outcome.test.ts
+ *     user cancels              here; what the log says in contract-cancel.test.ts, each stage in
+ *                               stop.test.ts
+ *     job timeout               here; contract-cancel.test.ts
+ *     machine killed under it   reap-gc.test.ts (a); outcome.test.ts
+ *     more memory than it may   limits.test.ts, limits-v2.test.ts, where limits are enforced
+ *     runner killed, restarted  here; at many points in kill-sweep.test.ts
+ *     runner stopped for good   reap-gc.test.ts (b) and (c)
+ *     host loses power          here, with what a boot finds planted
+ *     prepare fails half way    here; killed half way in kill-sweep.test.ts
+ */
+import { execa } from 'execa';
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { DriverJob, host, isUp, STATE_DIR, waitFor } from './driver.ts';
+import { newProject, runHostJob, startHostJob, type HostJobOptions } from './host-job.ts';
+import { difference, hostState, leftSince } from './host-state.ts';
+import { explain, reap } from './reap.ts';
+import { removeRoots, startSeparateRunner, type SeparateRunner } from './separate-runner.ts';
+import type { KillMoment, Victim } from './runner-process.ts';
+
+beforeAll(async () => {
+  const job = await DriverJob.create();
+  await job.prepare();
+  await job.dispose();
+});
+
+describe('a job that its cleanup ends', () => {
+  it.each<[string, HostJobOptions, readonly unknown[]]>([
+    ['passes', { script: ['sleep 300 & true'] }, ['success', undefined, undefined]],
+    ['fails', { script: ['sleep 300 & exit 7'] }, ['failed', 'script_failure', 7]],
+    [
+      'is canceled by its user',
+      { script: ['echo up; sleep 300'], afterScript: ['true'], cancelAt: { log: /^up$/m } },
+      ['canceled', 'job_canceled', undefined],
+    ],
+    [
+      'is aborted',
+      { script: ['echo up; sleep 300'], abortAt: { log: /^up$/m } },
+      ['canceled', 'job_canceled', undefined],
+    ],
+    [
+      'has a runner that is told to end',
+      { script: ['echo up; sleep 300'], interruptAt: { log: /^up$/m } },
+      ['failed', 'runner_interrupted', undefined],
+    ],
+    [
+      'runs into its timeout',
+      { script: ['sleep 300'], timeout: 4 },
+      ['failed', 'job_execution_timeout', undefined],
+    ],
+    [
+      'has a driver that is killed',
+      { script: ['echo up; sleep 300'], killDriverAt: { stage: 'build_script', afterMs: 500 } },
+      ['failed', 'runner_system_failure', undefined],
+    ],
+  ])('%s', async (_, options, end) => {
+    const before = await hostState();
+    const result = await runHostJob(options);
+    expect([result.status, result.failureReason, result.exitCode]).toEqual(end);
+    expect(await leftSince(before)).toEqual([]);
+  });
+
+  it('has a prepare that fails half way, each of three times', async () => {
+    const before = await hostState();
+    const project = newProject();
+    const result = await runHostJob({
+      ...{ script: ['echo never'], project, settings: 'boot_timeout: 10\n' },
+      // Too late to be seen before the machine is half made.
+      driver: await withBrokenPrepare(),
+    });
+    expect([result.status, result.failureReason]).toEqual(['failed', 'runner_system_failure']);
+    expect(result.names.filter((name) => name === 'prepare')).toHaveLength(3);
+    expect(result.log).toContain('did not become ready');
+    expect(await leftSince(before)).toEqual([]);
+  });
+});
+
+async function withBrokenPrepare(): Promise<NonNullable<HostJobOptions['driver']>> {
+  const { BUNDLE } = await import('./driver.ts');
+  const line = (...args: string[]): string[] => [process.execPath, BUNDLE, ...args];
+  return {
+    config: line('config'),
+    prepare: line('prepare', '--bind-ro=/nonexistent:/mnt'),
+    run: line('run'),
+    cleanup: line('cleanup'),
+  };
+}
+
+/** One job of a runner of its own, killed at a moment. */
+async function killed(at: KillMoment, whom: Victim, script: string): Promise<SeparateRunner> {
+  const variables = { CI_PROJECT_ID: String(newProject()) };
+  const job = { script: [script], variables };
+  const runner = await startSeparateRunner({ job, kill: { at, whom } });
+  if ((await runner.jobEnded) === undefined) return runner;
+  throw new Error(`The job ended before it was killed: ${runner.log()}`);
+}
+
+describe('a runner that is killed', () => {
+  it.each<[string, KillMoment]>([
+    ['prepare', { stage: 'prepare', afterMs: 250 }],
+    ['a script', { stage: 'build_script', afterMs: 700 }],
+    ['cleanup', { stage: 'cleanup', afterMs: 40 }],
+  ])('with its driver in %s, and started anew: one reap takes all', async (_, at) => {
+    const before = await hostState();
+    const dead = await killed(at, 'driver and runner', 'sleep 300 & sleep 1');
+    const living = await startHostJob({ script: ['echo up; sleep 4; echo still here'] });
+    await waitFor('the next job runs', () => /^up$/m.test(living.log()));
+    const { status, report, about, stderr } = await reap();
+    const ignore = [living.machine, living.tmpRoot];
+    expect(await leftSince(before, { ignore }), `${stderr}${explain(report.items)}`).toEqual([]);
+    expect(status).toBe(0);
+    for (const item of about(living.machine)) expect(item.result, item.reason).toBe('kept');
+    const { status: end, log } = await living.result;
+    expect(end).toBe('success');
+    expect(log).toContain('still here');
+    expect(await leftSince(before)).toEqual([]);
+    await removeRoots([dead]);
+  });
+
+  it('alone, and its driver lives on: nothing is touched until the stage has ended', async () => {
+    const before = await hostState();
+    const script = 'sleep 6; echo done >/cache/done';
+    const dead = await killed({ stage: 'build_script', afterMs: 1_500 }, 'runner', script);
+    const during = await reap();
+    expect(during.status).toBe(0);
+    const [machine] = during.about(dead.machine).filter(({ kind }) => kind === 'machine');
+    expect(machine?.result, explain(during.report.items)).toBe('kept');
+    expect(machine?.reason).not.toBe('');
+    await waitFor('the stage has ended', async () => {
+      const { stdout } = await execa('pgrep', ['--full', dead.tmpRoot], { reject: false });
+      return stdout === '';
+    });
+    const { status, report } = await reap();
+    expect(await leftSince(before), explain(report.items)).toEqual([]);
+    expect(status).toBe(0);
+    await removeRoots([dead]);
+  });
+
+  it('and what its job left on the host, marked as the job’s, goes too; a living job’s does not', async () => {
+    const before = await hostState();
+    const dead = await killed(
+      { stage: 'build_script', afterMs: 1_000 },
+      'driver and runner',
+      'sleep 300',
+    );
+    const { tag } = JSON.parse(await readFile(join(dead.directory, 'record.json'), 'utf8')) as {
+      tag: string;
+    };
+    const stray = await orphan({ _CI_JOB_TAG: tag });
+    const marked = await orphan({ _CI_JOB_MACHINE: dead.machine });
+    const near = await orphan({ _CI_JOB_TAG: `${tag}0`, OTHER: `_CI_JOB_TAG=${tag}` });
+    const { report } = await reap();
+    const why = explain(report.items);
+    expect([isAlive(stray), isAlive(marked), isAlive(near)], why).toEqual([false, false, true]);
+    process.kill(near, 'SIGKILL');
+    expect(await leftSince(before), why).toEqual([]);
+    await removeRoots([dead]);
+  });
+});
+
+/** A process that has lost its parent. */
+async function orphan(env: Readonly<Record<string, string>>): Promise<number> {
+  const entries = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const start = 'env "$@" sleep 3000 </dev/null >/dev/null 2>&1 & echo $!';
+  return Number(await host('sh', '-c', start, 'sh', ...entries));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe('a host that loses power', () => {
+  const config = join(import.meta.dirname, '../../systemd/tmpfiles.d/nspawn-runner.conf');
+
+  it('has nothing of its jobs after the boot, and all that outlives jobs', async () => {
+    const before = await hostState();
+    const planted = await plantPowerLoss();
+    expect(difference(before, await hostState()).length).toBeGreaterThanOrEqual(3);
+    await host('systemd-tmpfiles', '--boot', '--remove', config);
+    const { status, report } = await reap();
+    expect(await leftSince(before), explain(report.items)).toEqual([]);
+    expect(status).toBe(0);
+    for (const path of planted.kept) expect(existsSync(path), path).toBe(true);
+    for (const path of planted.kept) await rm(path, { recursive: true });
+  });
+
+  it('is cleared by the reaper alone, where tmpfiles has not run', async () => {
+    const before = await hostState();
+    const planted = await plantPowerLoss();
+    const { status, report } = await reap();
+    expect(await leftSince(before), explain(report.items)).toEqual([]);
+    expect(status).toBe(0);
+    for (const path of planted.kept) await rm(path, { recursive: true });
+  });
+});
+
+/**
+ * What a disk holds when power is lost in the middle of a job: its directory with a record of
+ * another boot, the Runner's directory, half of a chroot build, trash; and, to be kept, a cache.
+ */
+async function plantPowerLoss(): Promise<{ readonly kept: readonly string[] }> {
+  const runner = await killed(
+    { stage: 'build_script', afterMs: 1_000 },
+    'driver and runner',
+    'sleep 300',
+  );
+  const aside = await mkdtemp(join(tmpdir(), 'power-loss-'));
+  const job = { record: '', tmpDir: '' };
+  job.record = await readFile(join(runner.directory, 'record.json'), 'utf8');
+  ({ tmpDir: job.tmpDir } = JSON.parse(job.record) as { tmpDir: string });
+  await cp(job.tmpDir, join(aside, 'tmp'), { recursive: true });
+  await host('systemctl', 'stop', runner.unit);
+  await waitFor('the machine is gone', () => !existsSync(runner.directory));
+  await removeRoots([runner]);
+  // Its own directory, as PID 1 did not get to move it away.
+  await mkdir(join(runner.directory, 'upper/etc'), { recursive: true });
+  await writeFile(join(runner.directory, 'record.json'), ofAnotherBoot(job.record), {
+    mode: 0o600,
+  });
+  const root = join(tmpdir(), basename(job.tmpDir));
+  const atRoot = (text: string): string => text.replaceAll(job.tmpDir, root);
+  await cp(join(aside, 'tmp'), root, { recursive: true });
+  const mark = join(root, '.nspawn-runner.json');
+  if (existsSync(mark)) {
+    await writeFile(mark, atRoot(ofAnotherBoot(await readFile(mark, 'utf8'))), { mode: 0o600 });
+  }
+  const record = join(runner.directory, 'record.json');
+  await writeFile(record, atRoot(await readFile(record, 'utf8')), { mode: 0o600 });
+  await mkdir(join(STATE_DIR, 'trash', `${runner.machine}-0123abcd`, 'upper'), { recursive: true });
+  const cache = join(STATE_DIR, 'cache/power-loss');
+  await mkdir(cache, { recursive: true });
+  const yesterday = Date.now() / 1000 - 86_400;
+  for (const path of [root, runner.directory]) await utimes(path, yesterday, yesterday);
+  await rm(aside, { recursive: true });
+  return { kept: [cache] };
+}
+
+function ofAnotherBoot(text: string): string {
+  return text.replaceAll(/"bootId":\s*"[^"]*"/g, `"bootId": "${randomUUID()}"`);
+}
+
+describe('the reaper', () => {
+  it('finds nothing to do on a host where all is well, beside a job that runs', async () => {
+    const job = await DriverJob.create();
+    await job.prepare();
+    const between = await hostState();
+    const { status, report, about } = await reap();
+    expect([status, report.items.filter(({ result }) => result !== 'kept')]).toEqual([0, []]);
+    expect(about(job.machine).map(({ result }) => result)).toContain('kept');
+    expect(difference(between, await hostState())).toEqual([]);
+    expect(await isUp(job)).toBe(true);
+    expect((await job.run('echo on')).stdout).toBe('on\n');
+    await job.dispose();
+  });
+});
