@@ -176,6 +176,17 @@ async function runYargs(argv: readonly string[], signal: AbortSignal): Promise<n
     },
   );
   cli.command(
+    'reap',
+    'remove what jobs left whose owners are dead; the timer calls it',
+    (command) =>
+      command
+        .option('dry-run', { type: 'boolean', describe: 'say what would go, and change nothing' })
+        .option('json', { type: 'boolean', describe: 'print JSON' }),
+    async (args) => {
+      status = await (await import('./commands/reap.ts')).reap(args, signal);
+    },
+  );
+  cli.command(
     'exec <job>',
     'run one job of a .gitlab-ci.yml here, without GitLab',
     (command) =>

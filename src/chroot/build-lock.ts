@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { HostError } from '../errors.ts';
 import { tryLock } from '../tools/flock.ts';
 import { removeTree } from '../tools/rm.ts';
+import { chrootDir, isChrootName } from './store.ts';
 
 export const BUILDING = 'building-';
 
@@ -47,4 +48,40 @@ async function sweepUnfinished(dir: string): Promise<void> {
   for (const entry of names.filter((entry) => entry.startsWith(BUILDING))) {
     await removeTree(join(dir, entry));
   }
+}
+
+export interface UnfinishedBuilds {
+  readonly chroot: string;
+  /** Entries of the chroot's directory. */
+  readonly names: readonly string[];
+}
+
+/** Builds that are at work or were killed, by chroot. */
+export async function unfinishedBuilds(stateDir: string): Promise<readonly UnfinishedBuilds[]> {
+  const chroots = await readdir(join(stateDir, 'chroots')).catch(() => []);
+  const found = chroots.filter(isChrootName).map(async (chroot) => {
+    const names = await readdir(chrootDir(stateDir, chroot)).catch(() => []);
+    return { chroot, names: names.filter((name) => name.startsWith(BUILDING)) };
+  });
+  return (await Promise.all(found)).filter(({ names }) => names.length > 0);
+}
+
+/** Whether somebody builds the chroot; changes nothing. */
+export async function isBuildLocked(stateDir: string, chroot: string): Promise<boolean> {
+  const path = join(chrootDir(stateDir, chroot), 'build.lock');
+  const file = await open(path, 'r').catch(() => undefined);
+  if (file === undefined) return false;
+  try {
+    return !(await tryLock(file.fd, 0));
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Removes what a killed build left.
+ * @throws HostError when somebody builds the chroot.
+ */
+export async function sweepBuilds(stateDir: string, chroot: string): Promise<void> {
+  await withBuildLock(chroot, chrootDir(stateDir, chroot), () => Promise.resolve());
 }

@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { SLICE, unitName } from './names.ts';
 
 const ROOT = '/sys/fs/cgroup';
@@ -30,6 +30,11 @@ export function machineCgroup(machine: string, innerUnit?: string): string {
   const outer = join(unifiedRoot(), machinePath(machine));
   // systemd-nspawn puts the machine's init below "payload" and itself below "supervisor".
   return innerUnit === undefined ? outer : join(outer, 'payload/system.slice', innerUnit);
+}
+
+/** Names of the groups in our slice, one for each unit. */
+export function groupsInSlice(): readonly string[] {
+  return groupsBelow(join(unifiedRoot(), slicePath(SLICE))).map((group) => basename(group));
 }
 
 /** Whether any process is in the group or below it; a group that is gone has none. */

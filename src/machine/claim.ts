@@ -2,8 +2,9 @@
  * On a host with virtual machines, what systemd cannot own: a copy of the record that stays when
  * systemd has taken the job's directory, until somebody has looked for virtual machines of the job.
  */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { entriesOf } from './directory-entries.ts';
 import { parseMachineName } from './names.ts';
 import { readUsableRecord, writeRecord, type MachineRecord } from './record.ts';
 
@@ -32,13 +33,7 @@ export function removeClaim(stateDir: string, machine: string): void {
 
 /** Machines that have a claim, also one that cannot be read. */
 export function claimedMachines(stateDir: string): readonly string[] {
-  let names: string[];
-  try {
-    names = readdirSync(claimsDirectory(stateDir));
-  } catch {
-    return [];
-  }
-  return names
+  return entriesOf(claimsDirectory(stateDir))
     .map((name) => name.replace(/\.json$/, ''))
     .filter((name) => parseMachineName(name) !== undefined);
 }

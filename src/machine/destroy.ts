@@ -13,8 +13,9 @@ import { killUnit, resetFailed, showUnit, stopUnit } from '../tools/systemctl.ts
 import { emptyCgroup, isPopulated, machineCgroup } from './cgroup.ts';
 import { endProcesses, leftBehind, readHostProcesses, type Mark } from './host-processes.ts';
 import { jobDirectory, jobsDirectory, trashDirectory, type JobDirectory } from './job-directory.ts';
+import { removeLinks } from './links.ts';
 import { unitName } from './names.ts';
-import { readUsableRecord } from './record.ts';
+import { readUsableRecord, type VmPlaces } from './record.ts';
 import { findRemains, removeRemains } from './remains.ts';
 import { startSweep, trashName } from './trash.ts';
 import { removeVirtualMachines } from './virtual-machines.ts';
@@ -30,6 +31,8 @@ export interface DestroyOptions {
   readonly stopTimeoutSec: number;
   /** Value of `_CI_JOB_TAG`; it counts where no other job has it. */
   readonly tag?: string | undefined;
+  /** Where to look for virtual machines of the job, besides what its claim says. */
+  readonly virtualMachines?: VmPlaces | undefined;
   /** Ends the wait for the power-off; the rest is done all the same. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -60,6 +63,7 @@ export async function destroyMachine(options: DestroyOptions): Promise<void> {
   await check(async () => endStragglers({ machine, tag: await tagOfItsOwn(options) }));
   await attempt(() => discard(stateDir, directory));
   await attempt(() => removeRemains(machine));
+  await attempt(() => removeLinks(machine));
   await check(() => whatIsLeft(machine, directory));
   if (left.length === 0) return;
   throw new HostError(`Machine "${machine}" is not wholly gone.`, {

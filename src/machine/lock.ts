@@ -3,9 +3,10 @@
  * file that every program they start holds too: a lock that is free proves that no stage changes
  * the machine any more, and no straggler of a stage that was killed.
  */
-import { mkdirSync, readdirSync, readFileSync, statSync, unlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { constants, open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { entriesOf } from './directory-entries.ts';
 import { HostError, Stopped } from '../errors.ts';
 import { lendToChildren } from '../tools/exec.ts';
 import { tryLock } from '../tools/flock.ts';
@@ -86,11 +87,7 @@ function busy(name: string, waitSec: number): HostError {
 
 /** Names that have a lock's file; it is held, or its holder was killed. */
 export function lockNames(): readonly string[] {
-  try {
-    return readdirSync(LOCKS);
-  } catch {
-    return [];
-  }
+  return entriesOf(LOCKS);
 }
 
 /** Who wrote himself into the lock's file; he may be gone. */

@@ -174,6 +174,7 @@ function isRecord(value: unknown): value is MachineRecord {
   return (
     fields['format'] === 1 &&
     Object.entries(REQUIRED).every(([name, type]) => typeof fields[name] === type) &&
+    [fields['createdAt'], fields['deadline']].every(isTime) &&
     Object.entries(OPTIONAL).every(([name, is]) => fields[name] === undefined || is(fields[name]))
   );
 }
@@ -186,6 +187,10 @@ export function isProcessIdentity(value: unknown): value is ProcessIdentity {
 
 function isText(value: unknown): boolean {
   return typeof value === 'string';
+}
+
+function isTime(value: unknown): boolean {
+  return typeof value === 'string' && !Number.isNaN(Date.parse(value));
 }
 
 function isTexts(value: unknown): value is readonly string[] {

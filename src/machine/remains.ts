@@ -2,9 +2,10 @@
  * What a killed systemd-nspawn leaves below /run: its own directories, from 256 on with a mount in
  * one, and a registration that makes the next machine of the name "exist already".
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { entriesOf } from './directory-entries.ts';
 import { terminate } from '../tools/machinectl.ts';
 import { unmountBelow } from '../tools/mount.ts';
 import { removeTree } from '../tools/rm.ts';
@@ -28,13 +29,13 @@ export function findRemains(machine: string): readonly string[] {
 /** Every name that has remains. */
 export function namesWithRemains(): readonly string[] {
   const places = [...KINDS.map((kind) => join(NSPAWN, kind)), REGISTERED];
-  return [...new Set(places.flatMap(entries))];
+  return [...new Set(places.flatMap(entriesOf))];
 }
 
 /** Names of machines that systemd-machined knows, ours and others. */
 export function registeredMachines(): readonly string[] {
   // Beside each machine's file there are links by its unit.
-  return entries(REGISTERED).filter((name) => !name.includes(':'));
+  return entriesOf(REGISTERED).filter((name) => !name.includes(':'));
 }
 
 /** For a machine whose unit is gone. */
@@ -58,12 +59,4 @@ async function isForgotten(machine: string): Promise<boolean> {
     await sleep(POLL_MS);
   }
   return true;
-}
-
-function entries(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
 }

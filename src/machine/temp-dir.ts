@@ -11,11 +11,11 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { entriesOf } from './directory-entries.ts';
 import { parseMachineName } from './names.ts';
 import { findRunner, type ProcessIdentity } from './process-identity.ts';
 import { isProcessIdentity } from './record.ts';
@@ -79,7 +79,7 @@ export interface TempRoots {
 
 /** Where directories of Runners may be. */
 export function tempRoots(stateDir: string): TempRoots {
-  const remembered = entries(rootsDirectory(stateDir)).map((name) => {
+  const remembered = entriesOf(rootsDirectory(stateDir)).map((name) => {
     const file = join(rootsDirectory(stateDir), name);
     return { file, root: readSmall(file) };
   });
@@ -96,7 +96,7 @@ export function tempRoots(stateDir: string): TempRoots {
 export function listTempDirs(stateDir: string): readonly MarkedTempDir[] {
   const found: MarkedTempDir[] = [];
   for (const root of new Set(tempRoots(stateDir).roots)) {
-    for (const name of entries(root)) {
+    for (const name of entriesOf(root)) {
       const path = join(root, name);
       if (!isRunnersOwn(path)) continue;
       const mark = readMark(path);
@@ -145,13 +145,5 @@ function readSmall(path: string): string | undefined {
     return isOurs ? readFileSync(file, 'utf8') : undefined;
   } finally {
     closeSync(file);
-  }
-}
-
-function entries(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
   }
 }

@@ -5,13 +5,15 @@ import type { VmClaim, VmKind } from '../vm/virtual-machine.ts';
 import { claimedMachines, readClaim, removeClaim } from './claim.ts';
 import { jobDirectory, jobsDirectory } from './job-directory.ts';
 import { parseMachineName } from './names.ts';
-import { readUsableRecord, type MachineRecord } from './record.ts';
+import { readUsableRecord, type MachineRecord, type VmPlaces } from './record.ts';
 import { registeredMachines } from './remains.ts';
 
 export interface VmSearch {
   readonly stateDir: string;
   readonly machine: string;
   readonly tag?: string | undefined;
+  /** Where to look besides what the claim says. */
+  readonly virtualMachines?: VmPlaces | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -22,14 +24,15 @@ export interface VmSearch {
 export async function removeVirtualMachines(search: VmSearch): Promise<readonly string[]> {
   const { stateDir, machine, tag, signal } = search;
   const claim = readClaim(stateDir, machine);
-  const kinds = kindsToSearch(claim);
+  const places = [claim?.virtualMachines, search.virtualMachines].filter((p) => p !== undefined);
+  const kinds = kindsToSearch(places);
   if (kinds.length > 0) {
     const { destroyVmsOfJob } = await import('../vm/virtual-machines.ts');
     const { failures, undecided } = await destroyVmsOfJob({
       claim: vmClaim(stateDir, machine, claim ?? { tag }),
       others: await otherClaims(stateDir, machine),
       kinds,
-      users: claim?.virtualMachines?.users ?? ['root'],
+      users: [...new Set(['root', ...places.flatMap(({ users }) => users)])],
       signal,
     });
     const left = [...failures, ...undecided];
@@ -40,13 +43,14 @@ export async function removeVirtualMachines(search: VmSearch): Promise<readonly 
 }
 
 /** Machines beside ours are looked at whatever the settings say: a job can only register one with our leave. */
-function kindsToSearch(claim: MachineRecord | undefined): readonly VmKind[] {
+function kindsToSearch(places: readonly VmPlaces[]): readonly VmKind[] {
   const others = registeredMachines().filter((name) => parseMachineName(name) === undefined);
   const isForeign = others.some((name) => name !== '.host');
-  return [...(claim?.virtualMachines?.kinds ?? []), ...(isForeign ? (['nspawn'] as const) : [])];
+  const kinds = places.flatMap((place) => place.kinds);
+  return [...new Set([...kinds, ...(isForeign ? (['nspawn'] as const) : [])])];
 }
 
-function vmClaim(
+export function vmClaim(
   stateDir: string,
   machine: string,
   known: { readonly tag?: string | undefined } & Pick<MachineRecord, 'directories'>,

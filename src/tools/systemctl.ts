@@ -41,6 +41,29 @@ export function parseProperties(text: string): UnitProperties {
   return properties;
 }
 
+export interface ListedUnit {
+  readonly unit: string;
+  /** `active`, `inactive`, `activating`, `deactivating`, `failed`. */
+  readonly active: string;
+}
+
+/** Loaded units whose names match a glob, also those that are not active. */
+export async function listUnits(glob: string): Promise<readonly ListedUnit[]> {
+  const args = ['list-units', '--all', '--full', '--output=json', '--', glob];
+  return parseUnits((await run('systemctl', args)).stdout);
+}
+
+/** Parses `list-units --output=json`; an entry without the fields that are read is left out. */
+export function parseUnits(text: string): readonly ListedUnit[] {
+  const value: unknown = JSON.parse(text === '' ? '[]' : text);
+  const entries: readonly unknown[] = Array.isArray(value) ? value : [];
+  return entries.flatMap((entry) => {
+    const { unit, load, active } = (entry ?? {}) as Record<string, unknown>;
+    const isUnit = typeof unit === 'string' && typeof active === 'string' && load !== 'not-found';
+    return isUnit ? [{ unit, active }] : [];
+  });
+}
+
 /** What `is-system-running` says: `running`, `degraded`, `stopping` and so on. */
 export async function systemState(where: Where = {}): Promise<string> {
   const { stdout } = await run('systemctl', [...target(where), 'show', '--property=SystemState'], {

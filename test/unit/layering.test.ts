@@ -11,7 +11,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   machine: ['', 'vm', 'tools'],
   vm: ['', 'tools'],
   chroot: ['', 'tools'],
-  reaper: ['', 'machine', 'vm', 'tools'],
+  reaper: ['', 'machine', 'chroot', 'vm', 'tools'],
   runner: ['', 'tools'],
   host: ['', 'tools'],
   gitlab: [''],

@@ -1,0 +1,70 @@
+/**
+ * GitLab's own word on a job: the job-token endpoint (docs.gitlab.com/api/jobs, "Get job token's
+ * job") answers as long as the job runs. Asked only where the operator wants it.
+ */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import type { MachineRecord } from '../machine/record.ts';
+import type { JobEvidence } from './job-evidence.ts';
+
+const TIMEOUT_MS = 5_000;
+const MAX_BYTES = 16 * 1024 * 1024;
+const UNAUTHORIZED = 401;
+
+export type GitlabWord = JobEvidence['gitlab'];
+
+/** `unknown` for whatever is no clear answer: a proxy, a network that is down, a token that is gone. */
+export async function askGitlab(known: MachineRecord, signal: AbortSignal): Promise<GitlabWord> {
+  const question = known.responseFile === undefined ? undefined : readQuestion(known.responseFile);
+  if (question === undefined) return 'unknown';
+  try {
+    const response = await fetch(`${question.scheme}//${known.origin}/api/v4/job`, {
+      headers: { 'JOB-TOKEN': question.token },
+      redirect: 'error',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    });
+    return wordOf(response.status, known.jobId, response.ok ? await response.json() : undefined);
+  } catch {
+    return 'unknown';
+  }
+}
+
+/** Pure. A job that is over has a token that is not valid any more. */
+export function wordOf(status: number, jobId: string, body: unknown): GitlabWord {
+  if (status === UNAUTHORIZED) return 'over';
+  const id = typeof body === 'object' && body !== null ? (body as { id?: unknown }).id : undefined;
+  return status === 200 && String(id) === jobId ? 'runs' : 'unknown';
+}
+
+interface Question {
+  readonly scheme: 'http:' | 'https:';
+  readonly token: string;
+}
+
+/** GitLab Runner's file for the job; the job cannot write it. */
+function readQuestion(path: string): Question | undefined {
+  try {
+    const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const stat = fstatSync(file);
+      if (!stat.isFile() || stat.uid !== process.getuid?.() || stat.size > MAX_BYTES) {
+        return undefined;
+      }
+      return questionIn(readFileSync(file, 'utf8'));
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws SyntaxError or TypeError for what is no job response. */
+export function questionIn(text: string): Question | undefined {
+  const { token, git_info: git } = JSON.parse(text) as {
+    token?: unknown;
+    git_info?: { repo_url?: unknown };
+  };
+  const { protocol } = new URL(String(git?.repo_url));
+  const isUsable = typeof token === 'string' && token !== '' && /^https?:$/.test(protocol);
+  return isUsable ? { scheme: protocol as Question['scheme'], token } : undefined;
+}

@@ -1,0 +1,32 @@
+/** All that speaks for the life or death of one job, as the host showed it at one moment. */
+import type { MachineRecord, RecordState } from '../machine/record.ts';
+
+export interface JobEvidence {
+  readonly machine: string;
+  /** systemd's ActiveState; `absent` for a unit that is not loaded. */
+  readonly unit: string;
+  readonly hasProcesses: boolean;
+  readonly hasDirectory: boolean;
+  readonly record: RecordState;
+  readonly hasClaim: boolean;
+  /** The record or, where systemd has taken it, the claim; undefined when neither can be believed. */
+  readonly known: MachineRecord | undefined;
+  readonly lock: 'none' | 'free' | 'held';
+  /** Who wrote himself into the lock's file. */
+  readonly holder: number | undefined;
+  /** Stages of the job that run on the host. */
+  readonly stages: readonly number[];
+  readonly creator: Life;
+  readonly runner: Life;
+  /** Processes on the host that carry its mark and that nobody alive started. */
+  readonly stragglers: readonly number[];
+  /** Paths below /run that a killed systemd-nspawn leaves. */
+  readonly remains: readonly string[];
+  readonly links: readonly string[];
+  readonly virtualMachines: readonly string[];
+  /** GitLab's own word, where it was asked. */
+  readonly gitlab: 'runs' | 'over' | 'unknown';
+}
+
+/** Of one process, known by its number, start time and boot. */
+export type Life = 'lives' | 'gone' | 'unknown';

@@ -1,0 +1,87 @@
+/**
+ * Is a job dead? Pure.
+ *
+ * INVARIANT: a job with a stage that lives is never dead; and without a proof a job lives, because
+ * systemd ends its machine at the deadline anyway.
+ */
+import type { MachineRecord } from '../machine/record.ts';
+import { keep, remove, type Verdict } from './finding.ts';
+import type { JobEvidence } from './job-evidence.ts';
+
+/** PID 1 has the first go at a machine whose deadline has passed. */
+const DEADLINE_GRACE_MS = 60_000;
+/** GitLab's word and the end of a job's last stage may cross; so long the Runner may take for it. */
+const GITLAB_GRACE_MS = 600_000;
+
+/** @param nowMs since the epoch. */
+export function judgeJob(job: JobEvidence, nowMs: number): Verdict {
+  return (
+    atWork(job) ?? (job.known === undefined ? judgeUnknown(job) : judgeKnown(job, job.known, nowMs))
+  );
+}
+
+/** Why the job must not be touched, whatever else is true of it. */
+function atWork(job: JobEvidence): Verdict | undefined {
+  const [stage] = job.stages;
+  if (stage !== undefined) return keep('a stage of the job runs', `process ${stage}`);
+  // A straggler of a stage that was killed holds the lock too, and has no right to it.
+  if (job.lock === 'held' && job.stragglers.length === 0) {
+    return keep('nspawn-runner is at work on it', `process ${String(job.holder ?? 'unknown')}`);
+  }
+  if (job.creator === 'lives') {
+    return keep('its prepare stage runs', `process ${String(job.known?.creator?.pid)}`);
+  }
+  if (job.record.state === 'newer') return keep('a newer nspawn-runner wrote its record');
+  return undefined;
+}
+
+function judgeUnknown(job: JobEvidence): Verdict {
+  const facts = [
+    job.record.state === 'none' ? 'no record' : 'a record that is torn or not ours',
+    `unit ${job.unit}`,
+    'no stage runs',
+    'nobody has its lock',
+  ];
+  return isDown(job)
+    ? remove('nothing alive made it', ...facts)
+    : remove('no stage can use a machine without a record', ...facts);
+}
+
+function judgeKnown(job: JobEvidence, known: MachineRecord, nowMs: number): Verdict {
+  const idle = ['no stage runs', 'nobody has its lock'];
+  if (isDown(job)) {
+    return remove('its machine is gone', `unit ${job.unit}`, creatorGone(known), ...idle);
+  }
+  if (nowMs > Date.parse(known.deadline) + DEADLINE_GRACE_MS) {
+    return remove('its deadline has passed', `deadline ${known.deadline}`, ...idle);
+  }
+  if (known.isKept === true) return keep('a person keeps it', `until ${known.deadline}`);
+  if (job.runner === 'gone') {
+    return remove('its GitLab Runner is gone', runnerGone(known), ...idle);
+  }
+  if (job.gitlab === 'over' && nowMs > Date.parse(known.createdAt) + GITLAB_GRACE_MS) {
+    return remove(
+      'GitLab says that the job is over',
+      `job ${known.jobId} at ${known.origin}`,
+      ...idle,
+    );
+  }
+  return job.runner === 'lives'
+    ? keep('its GitLab Runner lives', `process ${String(known.runnerProcess?.pid)}`)
+    : keep('nothing proves it dead', `systemd ends it at ${known.deadline}`);
+}
+
+/** Nothing of the machine runs and nothing is about to. */
+function isDown({ unit, hasProcesses }: JobEvidence): boolean {
+  return ['absent', 'inactive', 'failed'].includes(unit) && !hasProcesses;
+}
+
+function creatorGone({ creator }: MachineRecord): string {
+  return creator === undefined
+    ? 'its prepare stage is not recorded'
+    : `its prepare stage, process ${creator.pid}, is gone`;
+}
+
+function runnerGone({ runnerProcess }: MachineRecord): string {
+  return `process ${String(runnerProcess?.pid)} of boot ${String(runnerProcess?.bootId).slice(0, 8)} is gone`;
+}

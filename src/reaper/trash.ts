@@ -1,0 +1,64 @@
+/** What sweeps have left in the trash: interrupted, failed, or busy. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { entriesOf } from '../machine/directory-entries.ts';
+import { HostError } from '../errors.ts';
+import { trashDirectory } from '../machine/job-directory.ts';
+import { startSweep, sweepUnitName } from '../machine/trash.ts';
+import { unmountBelow } from '../tools/mount.ts';
+import { listUnits } from '../tools/systemctl.ts';
+import { keep, remove, type Case } from './finding.ts';
+
+const POLL_MS = 100;
+
+export async function trashCases(stateDir: string): Promise<readonly Case[]> {
+  const items = trashItems(stateDir);
+  if (items.length === 0) return [];
+  const sweeps = new Set(await sweepsAtWork());
+  return items.map((item) => ({
+    machine: undefined,
+    things: [{ kind: 'trash', name: item }],
+    verdict: sweeps.has(item)
+      ? keep('its sweep is at work', sweepUnitName(item))
+      : remove('its sweep did not finish', 'no sweep is at work on it'),
+    remove: async (signal) => {
+      await unmountBelow(join(trashDirectory(stateDir), item));
+      await startSweep(stateDir, item);
+      await sweepEnd(stateDir, item, signal);
+      return undefined;
+    },
+  }));
+}
+
+export function trashItems(stateDir: string): readonly string[] {
+  return entriesOf(trashDirectory(stateDir));
+}
+
+/** Waits until nothing is being swept any more, or `signal` ends the wait. */
+export async function waitForSweeps(stateDir: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && trashItems(stateDir).length > 0) {
+    if ((await sweepsAtWork()).length === 0) return;
+    await sleep(POLL_MS);
+  }
+}
+
+async function sweepEnd(stateDir: string, item: string, signal: AbortSignal): Promise<void> {
+  const path = join(trashDirectory(stateDir), item);
+  while (existsSync(path)) {
+    if (signal.aborted) throw new HostError(`"${path}" is still being deleted.`);
+    if (!(await sweepsAtWork()).includes(item) && existsSync(path)) {
+      throw new HostError(`"${path}" cannot be deleted.`, {
+        hint: `Look at \`journalctl --unit=${sweepUnitName(item)}\`.`,
+      });
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+async function sweepsAtWork(): Promise<readonly string[]> {
+  const units = await listUnits(sweepUnitName('*'));
+  return units
+    .filter(({ active }) => active === 'active' || active === 'activating')
+    .map(({ unit }) => unit.slice(sweepUnitName('').indexOf('.service'), -'.service'.length));
+}
