@@ -76,6 +76,9 @@ describe.runIf(isLab)('scripts/install', () => {
     expect(await show(TIMER, 'Persistent')).toBe('yes');
     expect(await show(TIMER, 'NextElapseUSecRealtime')).not.toBe('');
     await waitFor('the run', async () => (await show(REAPER, 'ExecMainExitTimestamp')) !== '');
+    expect(await show(REAPER, 'Result')).toBe('success');
+    const { stdout } = await execa('/usr/local/bin/nspawn-runner', ['check']);
+    expect(stdout).toMatch(/^ok +nspawn-runner-reap\.timer +last run ended /m);
   });
 
   it('leaves a timer that was disabled or masked as it is, and takes it up again by hand', async () => {
