@@ -5,7 +5,9 @@ import { relative, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { originOf } from '../gitlab/job.ts';
 import { say, warn } from '../log.ts';
+import { jobDirectory } from '../machine/job-directory.ts';
 import { machineName } from '../machine/names.ts';
+import { readRecord, writeRecord } from '../machine/record.ts';
 import { requireRoot } from '../root.ts';
 import type { JobResult, RunningJob } from '../runner/engine.ts';
 import type { JobResponse } from '../runner/job.ts';
@@ -16,6 +18,7 @@ import { runLocalJob } from '../runner/local/local-run.ts';
 import { parseVariable, type CiVariable } from '../runner/local/local-variables.ts';
 import { readRepository, type Repository } from '../runner/local/repository.ts';
 import { terminalSink } from '../runner/local/terminal.ts';
+import { loadSettings } from '../settings.ts';
 import { toolEnvironment } from '../tools/exec.ts';
 
 export interface ExecArguments {
@@ -51,7 +54,7 @@ export async function exec(args: ExecArguments, signal: AbortSignal): Promise<nu
   const response = localResponse({ id, job, repository, ciFile, variables });
   const result = await runHere(args, response, repository, signal);
   const hasBooted = result.stages.some(({ stage }) => stage === 'run');
-  if (args.keep === true && hasBooted) sayWhereItIs(response);
+  if (args.keep === true && hasBooted) await keepMachine(response, args.settings);
   return statusOf(result);
 }
 
@@ -138,11 +141,17 @@ function thisProgram(): readonly string[] {
   return [process.execPath, script];
 }
 
-function sayWhereItIs(response: JobResponse): void {
+/** Or the reaper would take the machine, whose runner we were. */
+async function keepMachine(response: JobResponse, settingsPath: string | undefined): Promise<void> {
   const { repo_url: url } = response.git_info;
   const origin = originOf(url, response.job_info.project_full_path);
   const machine = machineName({ origin, id: String(response.id) });
-  say(`Machine "${machine}" is kept: machinectl shell ${machine}`);
+  const { stateDir } = await loadSettings(settingsPath);
+  const { record: path } = jobDirectory(stateDir, machine);
+  const record = readRecord(path);
+  if (record === undefined) return;
+  writeRecord(path, { ...record, isKept: true });
+  say(`Machine "${machine}" is kept until ${record.deadline}: machinectl shell ${machine}`);
   say(`Remove it with: machinectl poweroff ${machine}`);
 }
 
