@@ -6,6 +6,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { KINDS } from './finding.ts';
 
 const MAX_BYTES = 256 * 1024;
 const PREFIX = 'nspawn_runner_reap';
@@ -20,8 +21,8 @@ export interface KindCounts {
 }
 
 export interface ReapRun {
-  /** By kind of item. A kind that has nothing today keeps its counters all the same. */
-  readonly counts: Readonly<Record<string, KindCounts>>;
+  /** By kind of thing; a kind may be missing. */
+  readonly counts: Readonly<Partial<Record<string, KindCounts>>>;
   /** Unix time. */
   readonly startedAtSec: number;
   readonly durationSec: number;
@@ -38,7 +39,8 @@ type Sample = readonly [labels: Labels, value: number];
  */
 export function renderMetrics(previous: string | undefined, run: ReapRun): string {
   const before = parseSamples(previous ?? '');
-  const kinds = [...new Set([...before.kinds, ...Object.keys(run.counts)])].sort();
+  // A counter that is not there before its first count hides that one from increase() and rate().
+  const kinds = [...new Set([...KINDS, ...before.kinds, ...Object.keys(run.counts)])].sort();
   const totals = kinds.flatMap((kind) =>
     RESULTS.map((result): Sample => {
       const counted = before.totals.get(`${kind} ${result}`) ?? 0;

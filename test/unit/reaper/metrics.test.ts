@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { KINDS } from '../../../src/reaper/finding.ts';
 import { renderMetrics, writeMetrics, type ReapRun } from '../../../src/reaper/metrics.ts';
 
 const run: ReapRun = {
@@ -32,7 +33,9 @@ const total = (text: string, kind: string, result: string): string | undefined =
 
 describe('renderMetrics', () => {
   it('writes the text format', () => {
-    expect(renderMetrics(undefined, good)).toBe(`\
+    const text = renderMetrics(undefined, good);
+    const others = /^\w+\{kind="(?!machine"|process")[a-z-]+".*\n/gm;
+    expect(text.replaceAll(others, '')).toBe(`\
 # HELP nspawn_runner_reaped_total Things that the reaper removed, or failed to remove.
 # TYPE nspawn_runner_reaped_total counter
 nspawn_runner_reaped_total{kind="machine",result="removed"} 2
@@ -53,6 +56,20 @@ nspawn_runner_reap_last_success_timestamp_seconds 1790000300
 # TYPE nspawn_runner_reap_duration_seconds gauge
 nspawn_runner_reap_duration_seconds 0.25
 `);
+  });
+
+  it('has every kind from the first run on, at zero', () => {
+    const text = renderMetrics(undefined, { ...good, counts: {} });
+    for (const kind of KINDS) {
+      expect(total(text, kind, 'removed')).toBe('0');
+      expect(total(text, kind, 'failed')).toBe('0');
+      expect(text).toContain(`nspawn_runner_reap_kept{kind="${kind}"} 0\n`);
+    }
+  });
+
+  it('keeps the counters of a kind that there is no more', () => {
+    const old = 'nspawn_runner_reaped_total{kind="balloon",result="removed"} 7\n';
+    expect(total(renderMetrics(old, run), 'balloon', 'removed')).toBe('7');
   });
 
   it('goes on from the counters that were there', () => {
