@@ -5,6 +5,7 @@ import { CommandError, HostError } from '../errors.ts';
 import type { Limits } from '../settings.ts';
 import { unitJournal } from '../tools/journalctl.ts';
 import { nspawnArguments, type Bind } from '../tools/systemd-nspawn.ts';
+import { showUnit } from '../tools/systemctl.ts';
 import { startUnit, type TransientUnit } from '../tools/systemd-run.ts';
 import { trashDirectory, type JobDirectory } from './job-directory.ts';
 import { bundledFile, FRAME_IN_MACHINE } from './machine-files.ts';
@@ -15,6 +16,9 @@ const CONSOLE_TAIL_BYTES = 4096;
 const CONSOLE_TAIL_LINES = 15;
 /** Time for ExecStopPost=; the machine itself is powered off or killed before. */
 const STOP_TIMEOUT_SEC = 10;
+
+/** In the unit's environment: a reaper with other settings must not take the machine for lost. */
+const STATE_DIR_OF_UNIT = 'NSPAWN_RUNNER_STATE_DIR';
 
 export interface MachineBoot {
   readonly machine: string;
@@ -78,6 +82,13 @@ function bootHint(words: readonly string[]): { hint?: string } {
     : {};
 }
 
+/** The state directory that a machine's unit was started for; undefined where the unit does not say. */
+export async function stateDirOfUnit(machine: string): Promise<string | undefined> {
+  const { Environment: environment = '' } = await showUnit(unitName(machine), ['Environment']);
+  const words = environment.split(' ').filter((word) => word.startsWith(`${STATE_DIR_OF_UNIT}=`));
+  return words[0]?.slice(STATE_DIR_OF_UNIT.length + 1);
+}
+
 /** The unit that owns the job, design: docs/internals.md. */
 export function machineUnit(boot: MachineBoot): TransientUnit {
   const { directory, stateDir, machine, trashItem } = boot;
@@ -126,6 +137,7 @@ export function machineUnit(boot: MachineBoot): TransientUnit {
       SYSTEMD_NSPAWN_LOCK: '0',
       // /tmp is the overlay and not a tenth of the memory.
       SYSTEMD_NSPAWN_TMPFS_TMP: '0',
+      [STATE_DIR_OF_UNIT]: stateDir,
       ...boot.env,
     },
     argv: [

@@ -1,6 +1,7 @@
 /** Every job that the host has anything of, and what speaks for its life or death. Changes nothing. */
 import { existsSync } from 'node:fs';
 import { entriesOf } from '../machine/directory-entries.ts';
+import { stateDirOfUnit } from '../machine/boot.ts';
 import { groupsInSlice, isPopulated, machineCgroup } from '../machine/cgroup.ts';
 import { claimedMachines, claimPath } from '../machine/claim.ts';
 import { leftBehind, readHostProcesses, type HostProcess } from '../machine/host-processes.ts';
@@ -64,9 +65,12 @@ export async function collectJob(machine: string, view: HostView): Promise<JobEv
   const known = record.state === 'usable' ? record.record : recordIn(claim);
   const hasLock = lockNames().includes(machine);
   const holder = hasLock ? lockHolder(machine) : undefined;
+  const unit = view.units.get(unitName(machine)) ?? 'absent';
   return {
     machine,
-    unit: view.units.get(unitName(machine)) ?? 'absent',
+    unit,
+    elsewhere:
+      unit === 'absent' || known !== undefined ? undefined : await elsewhere(machine, view),
     hasProcesses: isPopulated(machineCgroup(machine)),
     hasDirectory: existsSync(directory.path),
     record,
@@ -83,6 +87,11 @@ export async function collectJob(machine: string, view: HostView): Promise<JobEv
     virtualMachines: view.virtualMachines.get(machine) ?? [],
     gitlab: 'unknown',
   };
+}
+
+async function elsewhere(machine: string, { stateDir }: HostView): Promise<string | undefined> {
+  const theirs = await stateDirOfUnit(machine);
+  return theirs === stateDir ? undefined : theirs;
 }
 
 /** A record that names another machine was copied or forged. */

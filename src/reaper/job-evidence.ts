@@ -6,6 +6,8 @@ export interface JobEvidence {
   /** systemd's ActiveState; `absent` for a unit that is not loaded. */
   readonly unit: string;
   readonly hasProcesses: boolean;
+  /** The state directory that its unit was started for, where that is not ours. */
+  readonly elsewhere: string | undefined;
   readonly hasDirectory: boolean;
   readonly record: RecordState;
   readonly hasClaim: boolean;

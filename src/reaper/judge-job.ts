@@ -31,6 +31,7 @@ function atWork(job: JobEvidence): Verdict | undefined {
   if (job.creator === 'lives') {
     return keep('its prepare stage runs', `process ${String(job.known?.creator?.pid)}`);
   }
+  if (job.elsewhere !== undefined) return keep('it has another state directory', job.elsewhere);
   if (job.record.state === 'newer') return keep('a newer nspawn-runner wrote its record');
   return undefined;
 }
