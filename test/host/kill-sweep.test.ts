@@ -66,7 +66,7 @@ describe(`a job killed at ${POINTS} points beside ${CROWD} others`, () => {
     async (_, batch) => {
       const killed = await Promise.all(batch.map((point) => killAt(point, usual, tmpRoot)));
       const { status, stderr, about } = await reap();
-      const ignore = [...crowd.names(), ...known];
+      const ignore = (): string[] => [...crowd.names(), ...known];
       const found = await leftSince(before, { ignore, timeoutMs: 5_000 });
       const left = await withoutUnmarked(found, killed);
       for (const { runner } of killed) await runner?.dismiss();

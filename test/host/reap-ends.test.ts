@@ -117,7 +117,7 @@ describe('a runner that is killed', () => {
     const { status, report, about, stderr } = await reap();
     const ignore = [living.machine, living.tmpRoot];
     expect(await leftSince(before, { ignore }), `${stderr}${explain(report.items)}`).toEqual([]);
-    expect(status).toBe(0);
+    expect(status, explain(report.items)).toBe(0);
     for (const item of about(living.machine)) expect(item.result, item.reason).toBe('kept');
     const { status: end, log } = await living.result;
     expect(end).toBe('success');
@@ -141,7 +141,7 @@ describe('a runner that is killed', () => {
     });
     const { status, report } = await reap();
     expect(await leftSince(before), explain(report.items)).toEqual([]);
-    expect(status).toBe(0);
+    expect(status, explain(report.items)).toBe(0);
     await removeRoots([dead]);
   });
 
@@ -193,7 +193,7 @@ describe('a host that loses power', () => {
     await host('systemd-tmpfiles', '--boot', '--remove', config);
     const { status, report } = await reap();
     expect(await leftSince(before), explain(report.items)).toEqual([]);
-    expect(status).toBe(0);
+    expect(status, explain(report.items)).toBe(0);
     for (const path of planted.kept) expect(existsSync(path), path).toBe(true);
     for (const path of planted.kept) await rm(path, { recursive: true });
   });
@@ -203,7 +203,7 @@ describe('a host that loses power', () => {
     const planted = await plantPowerLoss();
     const { status, report } = await reap();
     expect(await leftSince(before), explain(report.items)).toEqual([]);
-    expect(status).toBe(0);
+    expect(status, explain(report.items)).toBe(0);
     for (const path of planted.kept) await rm(path, { recursive: true });
   });
 });
