@@ -5,6 +5,7 @@
  * hold a job's lock, nor end with us.
  */
 import { randomBytes } from 'node:crypto';
+import { CommandError } from '../errors.ts';
 import { run, type RunResult } from './exec.ts';
 import { systemdRunArguments } from './systemd-run.ts';
 
@@ -26,12 +27,22 @@ export interface UserCommand {
  * Runs it to its end, with HOME, USER, LOGNAME and SHELL of the user (systemd.exec(5), User=).
  * @throws CommandError for any other exit status and after `timeoutSec`; Stopped.
  */
-export function runAsUser(command: UserCommand): Promise<RunResult> {
-  return run('systemd-run', runAsUserArguments(command, randomBytes(6).toString('hex')), {
-    timeoutSec: command.timeoutSec + STOP_SEC,
-    signal: command.signal,
-    ...(command.okStatuses === undefined ? {} : { okStatuses: command.okStatuses }),
-  });
+export async function runAsUser(command: UserCommand): Promise<RunResult> {
+  try {
+    return await run('systemd-run', runAsUserArguments(command, randomBytes(6).toString('hex')), {
+      timeoutSec: command.timeoutSec + STOP_SEC,
+      signal: command.signal,
+      ...(command.okStatuses === undefined ? {} : { okStatuses: command.okStatuses }),
+    });
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const said = error.command.stderrTail.trim();
+    throw new CommandError(
+      `"${command.argv.join(' ')}" of user ${command.user} did not succeed.`,
+      error.command,
+      { details: said === '' ? [error.message] : said.split('\n'), cause: error },
+    );
+  }
 }
 
 export function runAsUserArguments(

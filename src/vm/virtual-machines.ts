@@ -2,6 +2,7 @@
  * The virtual machines on this host, of all kinds: found, chosen, destroyed, proved gone. One
  * kind's failure never hides the others.
  */
+import { Failure } from '../errors.ts';
 import { chooseVictims, type Victim } from './ownership.ts';
 import {
   VM_KINDS,
@@ -166,5 +167,7 @@ function keyOf({ kind, owner, id }: VirtualMachine): string {
 }
 
 function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const [fact] = error instanceof Failure ? error.details : [];
+  return fact === undefined ? error.message : `${error.message} ${fact}`;
 }
