@@ -12,6 +12,7 @@ import { machineName } from '../machine/names.ts';
 import { judge, type ScriptOutcome } from '../machine/outcome.ts';
 import { readRecord } from '../machine/record.ts';
 import { runScript } from '../machine/run-script.ts';
+import { orWhenRunnerEnds } from '../machine/runner-watch.ts';
 import { requireRoot } from '../root.ts';
 import { stageState } from '../stage-state.ts';
 import { markChildren } from '../tools/exec.ts';
@@ -42,7 +43,7 @@ export async function runStage(args: StageArguments, signal: AbortSignal): Promi
           script,
           stage,
           shell: args.shell ?? record.shell,
-          signal,
+          signal: orWhenRunnerEnds(signal, job.tmpDir),
           output: process,
         });
   const verdict = judge(outcome, { machine, memoryLimit: record?.memoryLimit });
