@@ -56,9 +56,10 @@ async function sweepEnd(stateDir: string, item: string, signal: AbortSignal): Pr
   }
 }
 
+/** A sweep that has been asked for is loaded and inactive until its turn comes; one that ended is unloaded. */
 async function sweepsAtWork(): Promise<readonly string[]> {
   const units = await listUnits(sweepUnitName('*'));
   return units
-    .filter(({ active }) => active === 'active' || active === 'activating')
+    .filter(({ active }) => active !== 'failed')
     .map(({ unit }) => unit.slice(sweepUnitName('').indexOf('.service'), -'.service'.length));
 }
