@@ -40,8 +40,7 @@ function judgeUnknown(job: JobEvidence): Verdict {
   const facts = [
     job.record.state === 'none' ? 'no record' : 'a record that is torn or not ours',
     `unit ${job.unit}`,
-    'no stage runs',
-    'nobody has its lock',
+    ...idleFacts(job),
   ];
   return isDown(job)
     ? remove('nothing alive made it', ...facts)
@@ -49,7 +48,7 @@ function judgeUnknown(job: JobEvidence): Verdict {
 }
 
 function judgeKnown(job: JobEvidence, known: MachineRecord, nowMs: number): Verdict {
-  const idle = ['no stage runs', 'nobody has its lock'];
+  const idle = idleFacts(job);
   if (isDown(job)) {
     return remove('its machine is gone', `unit ${job.unit}`, creatorGone(known), ...idle);
   }
@@ -70,6 +69,16 @@ function judgeKnown(job: JobEvidence, known: MachineRecord, nowMs: number): Verd
   return job.runner === 'lives'
     ? keep('its GitLab Runner lives', `process ${String(known.runnerProcess?.pid)}`)
     : keep('nothing proves it dead', `systemd ends it at ${known.deadline}`);
+}
+
+/** True of every job that is not `atWork`. */
+function idleFacts({ lock, stragglers: [straggler] }: JobEvidence): readonly string[] {
+  return [
+    'no stage runs',
+    lock === 'held'
+      ? `its lock is held by what a killed stage left: process ${String(straggler)}`
+      : 'nobody has its lock',
+  ];
 }
 
 /** Nothing of the machine runs and nothing is about to. */
