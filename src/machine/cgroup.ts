@@ -2,7 +2,7 @@
  * A machine's control groups, read and signalled from the host: it works when the machine's own
  * manager does not answer, and an empty group is the proof that nothing of a script is left.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { basename, join } from 'node:path';
 import { SLICE, unitName } from './names.ts';
@@ -85,6 +85,18 @@ export async function emptyCgroup(cgroup: string, timeoutMs: number): Promise<bo
     if (await waitUntilEmpty(cgroup, 50)) return true;
   } while (performance.now() < end);
   return false;
+}
+
+/** Removes an empty group, and those in it, that its manager has forgotten. */
+export function removeCgroup(cgroup: string): void {
+  for (const group of groupsBelow(cgroup)) removeCgroup(group);
+  try {
+    rmdirSync(cgroup);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // EBUSY: a process has come into it, and whoever looks for those finds it.
+    if (code !== 'ENOENT' && code !== 'EBUSY') throw error;
+  }
 }
 
 /** How many processes of the machine the kernel has killed for want of memory. */

@@ -3,6 +3,7 @@
  * machine's lock. It may be called for anything from nothing to a machine in full run, tries every
  * step whatever failed before, and returns when the machine is proved gone.
  */
+import { existsSync } from 'node:fs';
 import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,7 +11,7 @@ import { HostError } from '../errors.ts';
 import { powerOff } from '../tools/machinectl.ts';
 import { unmountBelow } from '../tools/mount.ts';
 import { killUnit, resetFailed, showUnit, stopUnit } from '../tools/systemctl.ts';
-import { emptyCgroup, isPopulated, machineCgroup } from './cgroup.ts';
+import { emptyCgroup, isPopulated, machineCgroup, removeCgroup } from './cgroup.ts';
 import { endProcesses, leftBehind, readHostProcesses, type Mark } from './host-processes.ts';
 import { jobDirectory, jobsDirectory, trashDirectory, type JobDirectory } from './job-directory.ts';
 import { removeLinks } from './links.ts';
@@ -92,6 +93,7 @@ async function endUnit(options: DestroyOptions, attempt: Attempt): Promise<void>
   // A group that its manager has forgotten.
   const cgroup = machineCgroup(machine);
   if (isPopulated(cgroup)) await emptyCgroup(cgroup, KILL_WAIT_MS);
+  if (existsSync(cgroup) && (await unitState(machine)) === 'absent') removeCgroup(cgroup);
 }
 
 /**

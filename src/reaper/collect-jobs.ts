@@ -71,6 +71,7 @@ export async function collectJob(machine: string, view: HostView): Promise<JobEv
     unit,
     elsewhere:
       unit === 'absent' || known !== undefined ? undefined : await elsewhere(machine, view),
+    hasGroup: existsSync(machineCgroup(machine)),
     hasProcesses: isPopulated(machineCgroup(machine)),
     hasDirectory: existsSync(directory.path),
     record,

@@ -5,6 +5,8 @@ export interface JobEvidence {
   readonly machine: string;
   /** systemd's ActiveState; `absent` for a unit that is not loaded. */
   readonly unit: string;
+  /** Its control group is there, and has processes. */
+  readonly hasGroup: boolean;
   readonly hasProcesses: boolean;
   /** The state directory that its unit was started for, where that is not ours. */
   readonly elsewhere: string | undefined;

@@ -29,7 +29,7 @@ export function thingsOf(job: JobEvidence): readonly Thing[] {
   const named = (kind: Thing['kind'], names: readonly unknown[]): Thing[] =>
     names.map((name) => ({ kind, name: String(name) }));
   return [
-    ...named('machine', job.unit !== 'absent' || job.hasProcesses ? [machine] : []),
+    ...named('machine', job.unit !== 'absent' || job.hasGroup ? [machine] : []),
     ...named('directory', job.hasDirectory ? [machine] : []),
     ...named('process', job.stragglers),
     ...named('virtual-machine', job.virtualMachines),
