@@ -1,7 +1,7 @@
 /** The reaper as systemd runs it: inside the sandbox of its service, started by its timer. */
 import { execa } from 'execa';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, utimes } from 'node:fs/promises';
+import { mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -13,6 +13,8 @@ if (!isLab) console.warn('The tests of the timer install the program and run in 
 const scripts = fileURLToPath(new URL('../../scripts/', import.meta.url));
 const TIMER = 'nspawn-runner-reap.timer';
 const REAPER = 'nspawn-runner-reap.service';
+const SETTINGS = '/etc/nspawn-runner/settings.yaml';
+const METRICS = '/var/lib/nspawn-runner-timer-test.prom';
 const ESCAPED = 'escaped-from-a-job.service';
 
 /** Runs stages below a runner of their own, which then waits to be killed. */
@@ -59,10 +61,14 @@ describe.runIf(isLab)('the reaper as a service', () => {
 
   afterEach(async () => {
     await execa('systemctl', ['stop', ESCAPED], { reject: false });
+    await rm(METRICS, { force: true });
     for (const job of jobs.splice(0)) await job.dispose();
   });
 
-  afterAll(() => execa(`${scripts}uninstall`, { reject: false }));
+  afterAll(async () => {
+    await execa(`${scripts}uninstall`, { reject: false });
+    await rm(SETTINGS, { force: true });
+  });
 
   it('removes an orphan of every sort, and leaves a living job alone', async () => {
     const living = await DriverJob.create();
@@ -81,6 +87,7 @@ describe.runIf(isLab)('the reaper as a service', () => {
       'infinity',
     ]);
 
+    await writeFile(SETTINGS, `metrics_file: ${METRICS}\n`);
     await execa('systemctl', ['start', REAPER]);
 
     expect(await leftovers(dead)).toEqual([]);
@@ -91,6 +98,11 @@ describe.runIf(isLab)('the reaper as a service', () => {
     expect(existsSync(mounted)).toBe(false);
     expect((await living.run('echo still here')).stdout).toContain('still here');
     expect(existsSync(living.tmpDir)).toBe(true);
+    const metrics = await readFile(METRICS, 'utf8');
+    expect(metrics).toMatch(
+      /^nspawn_runner_reaped_total\{kind="machine",result="removed"\} [1-9]/m,
+    );
+    expect(metrics).toMatch(/^nspawn_runner_reap_kept\{kind="machine"\} [1-9]/m);
   });
 
   it('comes with the timer, at once where a run was missed', async () => {
