@@ -122,10 +122,15 @@ export function leftBehind(
   if (holder !== undefined) masters.add(holder);
   return all.filter((candidate) => {
     if (candidate.inMachine !== undefined || spared.has(candidate.pid)) return false;
-    const isMarked =
-      candidate.machines.includes(machine) || (tag !== undefined && candidate.tags.includes(tag));
-    return isMarked && ![...ancestorsOf(candidate.pid, all)].some((pid) => masters.has(pid));
+    if (!isMarked(candidate, { machine, tag })) return false;
+    return ![...ancestorsOf(candidate.pid, all)].some((pid) => masters.has(pid));
   });
+}
+
+/** Two GitLab instances may give one tag twice; a machine's name, where there is one, tells them apart. */
+function isMarked({ machines, tags }: HostProcess, { machine, tag }: Mark): boolean {
+  if (machines.length > 0) return machines.every((name) => name === machine);
+  return tag !== undefined && tags.includes(tag);
 }
 
 /**
