@@ -2,6 +2,10 @@ import tseslint from 'typescript-eslint';
 
 const sole = (name, owner) => ({ name, message: `Only ${owner} imports ${name}.` });
 const soleImporters = [
+  {
+    name: 'zod',
+    message: 'zod/mini is a tenth of it, in a program that a job starts a dozen times.',
+  },
   sole('execa', 'src/tools/exec.ts'),
   sole('winston', 'src/log.ts'),
   sole('yargs', 'src/cli.ts'),

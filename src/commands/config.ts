@@ -9,8 +9,7 @@ import { clearExitCode } from '../gitlab/exit-code-file.ts';
 import { chooseChroot } from '../gitlab/image.ts';
 import { jobEnv } from '../gitlab/job-env.ts';
 import { readJob } from '../gitlab/job.ts';
-import { machineName } from '../machine/names.ts';
-import { markTempDir } from '../machine/temp-dir.ts';
+import { markTempDir } from '../machine/temp-dir-mark.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 
 /**
@@ -23,7 +22,7 @@ export async function config(args: StageArguments): Promise<number> {
   const settings = await loadSettings(args.settings);
   const job = readJob({ ...args, trustJobIdVariable: settings.trustJobIdVariable });
   if (job === undefined) throw new UsageError('config: there is no job.');
-  markTempDir(job.tmpDir, machineName(job), settings.stateDir);
+  markTempDir(job, settings.stateDir);
   const defaultImage = args['default-image'] ?? settings.defaultImage;
   // The Python tool's users have --default-image in prepare_args alone: no image is prepare's to judge.
   if (job.image !== undefined || defaultImage !== undefined) {

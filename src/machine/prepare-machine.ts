@@ -21,7 +21,7 @@ import { machineName } from './names.ts';
 import { createOverlay } from './overlay.ts';
 import { findRunner, identifyProcess } from './process-identity.ts';
 import { writeRecord, type MachineRecord, type VmPlaces } from './record.ts';
-import { markTempDir } from './temp-dir.ts';
+import { markTempDir } from './temp-dir-mark.ts';
 
 /** Longer than the reaper takes for one machine. */
 const LOCK_WAIT_SEC = 120;
@@ -85,7 +85,7 @@ export async function prepareMachine(
   signal: AbortSignal,
 ): Promise<PreparedMachine> {
   const machine = machineName({ origin: plan.origin, id: plan.jobId });
-  markTempDir(plan.tmpDir, machine, plan.stateDir);
+  markTempDir({ ...plan, id: plan.jobId }, plan.stateDir);
   const onBusy = async (): Promise<void> => {
     await endStragglers({ machine, holder: lockHolder(machine) });
   };

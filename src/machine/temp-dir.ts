@@ -1,79 +1,27 @@
-/**
- * GitLab Runner's temporary directory of a job holds its token and variables, and stays when the
- * Runner is killed. A mark in it says that it is a job of ours, and who its Runner is; it goes with
- * the directory.
- */
-import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+/** GitLab Runner's temporary directories that config has marked (temp-dir-mark.ts), as the reaper finds them. */
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { entriesOf } from './directory-entries.ts';
-import { parseMachineName } from './names.ts';
-import { findRunner, type ProcessIdentity } from './process-identity.ts';
+import { machineName, parseMachineName } from './names.ts';
 import { isProcessIdentity } from './record.ts';
+import {
+  isRunnersOwn,
+  MARK,
+  rootsDirectory,
+  USUAL_ROOTS,
+  type TempDirMark,
+} from './temp-dir-mark.ts';
 
-const MARK = '.nspawn-runner.json';
 const MAX_BYTES = 4096;
-/** GitLab Runner's name for it; any other TMPDIR is somebody's own. */
-const NAME = /^custom-executor\w+$/;
-/** Where a GitLab Runner without a TMPDIR of its own makes them, and what is looked through anyway. */
-const USUAL_ROOTS = ['/tmp', '/var/tmp'];
 
-export interface TempDirMark {
-  readonly format: 1;
-  readonly machine: string;
-  readonly runnerProcess?: ProcessIdentity | undefined;
-}
-
-export interface MarkedTempDir extends TempDirMark {
+export interface MarkedTempDir extends Pick<TempDirMark, 'runnerProcess'> {
   readonly path: string;
+  readonly machine: string;
 }
 
-/** Marks the directory, once; one that is not GitLab Runner's own, or not root's alone, stays as it is. */
-export function markTempDir(path: string | undefined, machine: string, stateDir: string): void {
-  if (path === undefined || !isRunnersOwn(path)) return;
-  const mark: TempDirMark = { format: 1, machine, runnerProcess: findRunner(path) };
-  try {
-    writeFileSync(join(path, MARK), `${JSON.stringify(mark)}\n`, { flag: 'wx', mode: 0o600 });
-  } catch {
-    return;
-  }
-  const root = dirname(path);
-  if (!USUAL_ROOTS.includes(root)) rememberRoot(stateDir, root);
-}
-
-function isRunnersOwn(path: string): boolean {
-  if (!NAME.test(basename(path))) return false;
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  return (
-    stat?.isDirectory() === true && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0
-  );
-}
-
-function rootsDirectory(stateDir: string): string {
-  return join(stateDir, 'temp-roots');
-}
-
-/** A Runner with a TMPDIR of its own: nobody else could tell where its directories are. */
-function rememberRoot(stateDir: string, root: string): void {
-  const name = createHash('sha256').update(root).digest('hex').slice(0, 16);
-  const path = join(rootsDirectory(stateDir), name);
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  mkdirSync(rootsDirectory(stateDir), { recursive: true, mode: 0o700 });
-  writeFileSync(path, root, { mode: 0o600 });
-}
-
-/** Roots that were remembered and are gone, with the file that says so. */
 export interface TempRoots {
   readonly roots: readonly string[];
+  /** Files that remember a root that is gone. */
   readonly gone: readonly string[];
 }
 
@@ -106,13 +54,13 @@ export function listTempDirs(stateDir: string): readonly MarkedTempDir[] {
   return found;
 }
 
-/** The mark of a directory; undefined where there is none that can be believed. */
-export function readMark(path: string): TempDirMark | undefined {
+/** What the mark of a directory says; undefined where there is none that can be believed. */
+export function readMark(path: string): Omit<MarkedTempDir, 'path'> | undefined {
   const text = readSmall(join(path, MARK));
   return text === undefined ? undefined : parseMark(text);
 }
 
-export function parseMark(text: string): TempDirMark | undefined {
+export function parseMark(text: string): Omit<MarkedTempDir, 'path'> | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -120,15 +68,11 @@ export function parseMark(text: string): TempDirMark | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { format, machine, runnerProcess } = value as Record<string, unknown>;
-  if (format !== 1 || typeof machine !== 'string' || parseMachineName(machine) === undefined) {
-    return undefined;
-  }
-  return {
-    format,
-    machine,
-    runnerProcess: isProcessIdentity(runnerProcess) ? runnerProcess : undefined,
-  };
+  const { format, origin, jobId, runnerProcess } = value as Record<string, unknown>;
+  if (format !== 1 || typeof origin !== 'string' || typeof jobId !== 'string') return undefined;
+  if (parseMachineName(`nsr1-aaaaaaaa-${jobId}`) === undefined) return undefined;
+  const runner = isProcessIdentity(runnerProcess) ? runnerProcess : undefined;
+  return { machine: machineName({ origin, id: jobId }), runnerProcess: runner };
 }
 
 /** Text of a small regular file of ours; undefined for anything else. */

@@ -4,7 +4,7 @@
  * version 1 since 1.6.
  */
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { HostError } from '../errors.ts';
 import type { Account } from '../tools/getent.ts';
 import { readSmallFile } from './small-file.ts';
@@ -24,7 +24,7 @@ export interface VagrantEntry {
   readonly dataDirectory: string;
 }
 
-const text = z.string().nullish();
+const text = z.nullish(z.string());
 const Index = z.object({
   version: z.literal(1),
   machines: z.record(
