@@ -11,7 +11,7 @@ export interface Account {
 /** getent(1): "one or more supplied key could not be found in the database". */
 const NOT_FOUND = 2;
 
-/** Undefined when the host has no such user. */
+/** By name or number; undefined when the host has no such user. */
 export async function findAccount(user: string): Promise<Account | undefined> {
   const { status, stdout } = await run('getent', ['--', 'passwd', user], {
     okStatuses: [0, NOT_FOUND],
@@ -27,4 +27,9 @@ export function parsePasswd(text: string): Account[] {
     if (name === undefined || home?.startsWith('/') !== true) return [];
     return /^\d+$/.test(uid ?? '') ? [{ name, uid: Number(uid), home }] : [];
   });
+}
+
+/** Undefined when no user has this number. */
+export async function findUserName(uid: number): Promise<string | undefined> {
+  return (await findAccount(String(uid)))?.name;
 }

@@ -46,7 +46,9 @@ export async function showRegisteredMachine(
   name: string,
   asking: Asking,
 ): Promise<RegisteredMachine | undefined> {
-  const args = ['show', '--property=Leader,Unit,RootDirectory', '--', name];
+  // Unlike systemctl it takes one name an option.
+  const properties = ['Leader', 'Unit', 'RootDirectory'].map((each) => `--property=${each}`);
+  const args = ['show', ...properties, '--', name];
   try {
     const values = parseProperties((await run('machinectl', args, asking)).stdout);
     const leader = Number(values['Leader']);

@@ -71,6 +71,8 @@ export interface VBoxMachine {
   readonly attachments: readonly VBoxAttachment[];
   readonly hostOnlyInterfaces: readonly string[];
   readonly hasSnapshots: boolean;
+  /** The directory of its Vagrantfile, which Vagrant shares with it under this very name. */
+  readonly vagrantFolder: string | undefined;
 }
 
 /** Undefined when the user has no such machine. */
@@ -115,7 +117,17 @@ export function parseMachine(text: string, id: string): VBoxMachine {
       ),
     ],
     hasSnapshots: values.has('SnapshotName'),
+    vagrantFolder: sharedFolder(values, 'vagrant'),
   };
+}
+
+function sharedFolder(values: ReadonlyMap<string, string>, name: string): string | undefined {
+  const prefix = 'SharedFolderNameMachineMapping';
+  const [key] =
+    [...values].find(([each, value]) => each.startsWith(prefix) && value === name) ?? [];
+  return key === undefined
+    ? undefined
+    : values.get(`SharedFolderPathMachineMapping${key.slice(prefix.length)}`);
 }
 
 /**

@@ -1,8 +1,104 @@
-import type { VmBackend } from './virtual-machine.ts';
+/**
+ * Machines that a job registered with the host's systemd-machined beside its own: of
+ * systemd-nspawn, systemd-vmspawn and the like. Ours, and all in our slice, are none of this.
+ */
+import { readdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HostError } from '../errors.ts';
+import { findUserName } from '../tools/getent.ts';
+import {
+  listRegisteredMachines,
+  showRegisteredMachine,
+  terminateMachine,
+  type Asking,
+  type ListedMachine,
+} from '../tools/machinectl-list.ts';
+import { joinMarks } from './marks.ts';
+import { evidencePaths } from './paths.ts';
+import type { VirtualMachine, VmBackend, VmContext } from './virtual-machine.ts';
+import { isInJobMachine, readParent, readProcess } from './vm-processes.ts';
+
+/** machined keeps a file for each machine; "unit:" names are links to them. */
+const REGISTRY = '/run/systemd/machines';
+const OURS = /^nsr\d+-/;
+const GONE_WAIT_MS = 15_000;
+const POLL_MS = 50;
 
 export const nspawn: VmBackend = {
   kind: 'nspawn',
-  isThere: () => Promise.resolve(false),
-  list: () => Promise.resolve([]),
-  destroy: () => Promise.resolve(),
+  isThere: async () => (await readdir(REGISTRY).catch(() => [])).some(isForeign),
+  list,
+  destroy,
 };
+
+/** Whether a file of the registry is of a machine that is not ours. Pure. */
+export function isForeign(file: string): boolean {
+  return !file.includes(':') && !OURS.test(file) && !file.startsWith('.');
+}
+
+async function list(context: VmContext): Promise<VirtualMachine[]> {
+  const asking = askingOf(context);
+  const found: VirtualMachine[] = [];
+  for (const listed of await listRegisteredMachines(asking)) {
+    const vm = await describe(listed, asking);
+    if (vm !== undefined) found.push(vm);
+  }
+  return found;
+}
+
+function askingOf({ commandTimeoutSec, signal }: VmContext): Asking {
+  return { timeoutSec: commandTimeoutSec, signal };
+}
+
+async function describe(
+  listed: ListedMachine,
+  asking: Asking,
+): Promise<VirtualMachine | undefined> {
+  const { machine, service } = listed;
+  // libvirt's are domains, see libvirt.ts; ".host" is the host.
+  if (OURS.test(machine) || machine.startsWith('.') || service?.startsWith('libvirt') === true) {
+    return undefined;
+  }
+  const shown = await showRegisteredMachine(machine, asking);
+  if (shown?.leader === undefined) return undefined;
+  const leader = await readProcess(shown.leader);
+  if (leader === undefined || isInJobMachine(leader)) return undefined;
+  // The leader of a container is its init, with an environment of its own; above it is systemd-nspawn.
+  const above = await readParent(leader.pid);
+  const starter = above?.argv[0]?.endsWith('systemd-nspawn') === true ? above : undefined;
+  if (starter !== undefined && isInJobMachine(starter)) return undefined;
+  const uid = (starter ?? leader).uid;
+  return {
+    kind: 'nspawn',
+    id: `${machine}@${leader.pid}-${leader.startTime}`,
+    name: machine,
+    owner: (await findUserName(uid)) ?? String(uid),
+    state: 'running',
+    ...joinMarks(leader.marks, ...(starter === undefined ? [] : [starter.marks])),
+    doubtfulTags: [],
+    files: await evidencePaths([shown.rootDirectory]),
+    pids: [leader.pid],
+  };
+}
+
+async function destroy(vm: VirtualMachine, context: VmContext): Promise<void> {
+  const asking = askingOf(context);
+  const end = performance.now() + GONE_WAIT_MS;
+  // A machine of the same name that came later has another leader.
+  if (!(await isStillThere(vm, asking))) return;
+  await terminateMachine(vm.name, asking);
+  while (await isStillThere(vm, asking)) {
+    if (performance.now() >= end) {
+      throw new HostError(`Machine "${vm.name}" is still there.`, {
+        hint: `Look at \`machinectl status ${vm.name}\`.`,
+      });
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+async function isStillThere(vm: VirtualMachine, asking: Asking): Promise<boolean> {
+  const leader = (await showRegisteredMachine(vm.name, asking))?.leader;
+  const process = leader === undefined ? undefined : await readProcess(leader);
+  return process !== undefined && vm.id === `${vm.name}@${process.pid}-${process.startTime}`;
+}

@@ -1,8 +1,81 @@
-import type { VmBackend } from './virtual-machine.ts';
+/**
+ * Vagrant's environments. They are known by their directories; what Vagrant made, it undoes best.
+ * Its provider's machines are looked for all the same, see virtualbox.ts and libvirt.ts.
+ */
+import { stat } from 'node:fs/promises';
+import { HostError } from '../errors.ts';
+import { findProgram } from '../tools/find-program.ts';
+import { findAccount, type Account } from '../tools/getent.ts';
+import { destroyEnvironment, pruneIndex, type VagrantUser } from '../tools/vagrant.ts';
+import { evidencePaths } from './paths.ts';
+import { readMachineIndex, type VagrantEntry } from './vagrant-index.ts';
+import type { VirtualMachine, VmBackend, VmContext, VmDestroyContext } from './virtual-machine.ts';
+
+/** Vagrant is slow to start, and waits for its provider in turn. */
+const PATIENCE = 3;
 
 export const vagrant: VmBackend = {
   kind: 'vagrant',
-  isThere: () => Promise.resolve(false),
-  list: () => Promise.resolve([]),
-  destroy: () => Promise.resolve(),
+  isThere: async () => (await findProgram('vagrant')) !== undefined,
+  list,
+  destroy,
 };
+
+async function list(context: VmContext): Promise<VirtualMachine[]> {
+  const found: VirtualMachine[] = [];
+  for (const user of new Set(context.users)) {
+    const account = await findAccount(user);
+    for (const entry of account === undefined ? [] : await readMachineIndex(account)) {
+      found.push(await describe(entry, user));
+    }
+  }
+  return found;
+}
+
+async function describe(entry: VagrantEntry, owner: string): Promise<VirtualMachine> {
+  return {
+    kind: 'vagrant',
+    id: entry.id,
+    name: `${entry.name} in ${entry.directory}`,
+    owner,
+    state: entry.state,
+    tags: [],
+    machines: [],
+    doubtfulTags: [],
+    files: await evidencePaths([entry.directory, entry.dataDirectory]),
+    pids: [],
+  };
+}
+
+async function destroy(vm: VirtualMachine, context: VmDestroyContext): Promise<void> {
+  const account = await findAccount(vm.owner);
+  const entry = account === undefined ? undefined : await findEntry(account, vm.id);
+  if (account === undefined || entry === undefined) return;
+  const session: VagrantUser = {
+    user: account.name,
+    timeoutSec: context.commandTimeoutSec * PATIENCE,
+    signal: context.signal,
+  };
+  const directory = await stat(entry.directory).catch(() => undefined);
+  if (directory !== undefined) {
+    if (directory.uid !== account.uid) throw notTheirs(entry, account);
+    await destroyEnvironment(session, vm.id);
+  }
+  if ((await findEntry(account, vm.id)) === undefined) return;
+  await pruneIndex(session);
+  if ((await findEntry(account, vm.id)) === undefined) return;
+  throw new HostError(`Vagrant still has "${vm.name}" in the index of user ${vm.owner}.`, {
+    hint: `As ${vm.owner}, try \`vagrant destroy --force ${vm.id}\`.`,
+  });
+}
+
+/** The Vagrantfile would run as someone whom its author could not become. */
+function notTheirs({ directory }: VagrantEntry, { name }: Account): HostError {
+  return new HostError(`Vagrant is not run in "${directory}", which is not user ${name}'s.`, {
+    hint: `As ${name}, look at \`vagrant global-status\`.`,
+  });
+}
+
+async function findEntry(account: Account, id: string): Promise<VagrantEntry | undefined> {
+  return (await readMachineIndex(account)).find((entry) => entry.id === id);
+}

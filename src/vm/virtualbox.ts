@@ -102,6 +102,7 @@ function filesOf(
     machine.snapshotFolder,
     ...disks.filter(({ id }) => attached.has(id)).map(({ location }) => location),
     environment,
+    machine.vagrantFolder,
   ]);
 }
 

@@ -21,7 +21,6 @@ export interface VmProcess {
   readonly marks: Marks;
   /** Text of /proc/PID/cgroup. */
   readonly cgroups: string;
-  readonly cwd: string | undefined;
 }
 
 /** Processes whose program, by its file name, `isWanted`; one that ends meanwhile is left out. */
@@ -44,8 +43,7 @@ export async function readProcess(pid: number): Promise<VmProcess | undefined> {
   const argv = splitNul(await readOrEmpty(`/proc/${pid}/cmdline`));
   const marks = marksOf(splitNul(await readOrEmpty(`/proc/${pid}/environ`)));
   const cgroups = await readOrEmpty(`/proc/${pid}/cgroup`);
-  const cwd = await readLink(`/proc/${pid}/cwd`);
-  return { pid, startTime, uid: owner.uid, argv, marks, cgroups, cwd };
+  return { pid, startTime, uid: owner.uid, argv, marks, cgroups };
 }
 
 /** The process above; undefined when there is none. */
@@ -54,6 +52,20 @@ export async function readParent(pid: number): Promise<VmProcess | undefined> {
   return parent === undefined || !/^[1-9]\d*$/.test(parent)
     ? undefined
     : readProcess(Number(parent));
+}
+
+/** Files that a process has open for writing; names that the kernel makes up are left out. */
+export async function filesWritten(pid: number): Promise<string[]> {
+  const files: string[] = [];
+  for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
+    const path = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '');
+    if (!path.startsWith('/') || /^\/(dev|proc|sys)\//.test(path)) continue;
+    const info = await readOrEmpty(`/proc/${pid}/fdinfo/${fd}`);
+    // proc_pid_fdinfo(5): the flags of open(2) in octal; the last two bits are the access mode.
+    const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(info) ?? [];
+    if ((parseInt(flags, 8) & 3) !== 0) files.push(path.replace(/ \(deleted\)$/, ''));
+  }
+  return [...new Set(files)];
 }
 
 /** Whether it runs in a job's machine: it then ends with the machine and is nobody else's business. */
@@ -118,8 +130,4 @@ function splitNul(text: string): string[] {
 
 async function readOrEmpty(file: string): Promise<string> {
   return readFile(file, 'utf8').catch(() => '');
-}
-
-async function readLink(file: string): Promise<string | undefined> {
-  return readlink(file).catch(() => undefined);
 }

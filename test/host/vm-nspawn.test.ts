@@ -1,0 +1,108 @@
+/** Machines that a job registered with the host's systemd-machined. */
+import { execa } from 'execa';
+import { mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { VmClaim } from '../../src/vm/virtual-machine.ts';
+import {
+  destroyVmsOfJob,
+  installedKinds,
+  listVirtualMachines,
+} from '../../src/vm/virtual-machines.ts';
+import { waitFor } from './driver.ts';
+
+const MACHINE = 'nsr1-aaaaaaaa-1';
+
+let base: string;
+let job: string;
+let dead: VmClaim;
+
+/** A tree with the host's /usr, in which `sleep` is all that runs. */
+async function tree(path: string): Promise<string> {
+  await mkdir(join(path, 'usr'), { recursive: true });
+  await mkdir(join(path, 'etc'));
+  await writeFile(join(path, 'etc/os-release'), 'ID=test\n');
+  for (const name of ['bin', 'sbin', 'lib', 'lib64'])
+    await symlink(`usr/${name}`, join(path, name));
+  return path;
+}
+
+let started: { end: () => Promise<void> }[] = [];
+
+/** `before` stands before systemd-nspawn, `options` are its own. */
+async function startMachine(
+  name: string,
+  directory: string,
+  env: Readonly<Record<string, string>> = {},
+  before: readonly string[] = [],
+): Promise<void> {
+  const options = [`--machine=${name}`, '--bind-ro=/usr', '--as-pid2', '--quiet'];
+  const nspawn = ['systemd-nspawn', `--directory=${directory}`, ...options];
+  const command = [...before, ...nspawn, '--', '/usr/bin/sleep', '1000'];
+  const child = execa('env', command, {
+    env,
+    stdio: 'ignore',
+    detached: true,
+    cleanup: false,
+    reject: false,
+  });
+  const end = async (): Promise<void> => {
+    await execa('machinectl', ['terminate', name], { reject: false });
+    await child;
+  };
+  started.push({ end });
+  await waitFor(name, async () => (await machines()).includes(name));
+}
+
+async function machines(): Promise<string[]> {
+  return readdir('/run/systemd/machines');
+}
+
+function destroyOfJob(): ReturnType<typeof destroyVmsOfJob> {
+  return destroyVmsOfJob({ claim: dead, others: [], kinds: ['nspawn'], users: [] });
+}
+
+describe('machines of machined', () => {
+  beforeEach(async () => {
+    base = await realpath(await mkdtemp('/var/tmp/vm-nspawn-'));
+    job = join(base, 'builds/job');
+    await mkdir(job, { recursive: true });
+    dead = { machine: MACHINE, tag: 'runner-1-project-2-concurrent-0-1', directories: [job] };
+  });
+
+  afterEach(async () => {
+    for (const { end } of started) await end();
+    started = [];
+    await rm(base, { recursive: true, force: true });
+  });
+
+  it('terminates one by its root directory and one by the mark of its nspawn', async () => {
+    await startMachine('job-nested', await tree(join(job, 'tree')));
+    await startMachine('job-marked', await tree(join(base, 'tree')), { _CI_JOB_MACHINE: MACHINE });
+    await startMachine('person', await tree(join(base, 'builds/job2')), {
+      _CI_JOB_MACHINE: `${MACHINE}1`,
+    });
+    expect(await installedKinds(['nspawn'])).toEqual(['nspawn']);
+    const result = await destroyOfJob();
+    expect(result.failures).toEqual([]);
+    expect(result.removed.map(({ vm }) => vm.name).sort()).toEqual(['job-marked', 'job-nested']);
+    const left = await machines();
+    expect(left).toContain('person');
+    expect(left).not.toContain('job-nested');
+    expect(left).not.toContain('job-marked');
+  });
+
+  it("takes neither our own machines nor what is in our slice for a job's", async () => {
+    await startMachine('nsr1-aaaaaaaa-9', await tree(join(job, 'ours')), {
+      _CI_JOB_MACHINE: MACHINE,
+    });
+    const unit = ['systemd-run', '--quiet', '--wait', '--slice=nspawn-runner.slice'];
+    const mark = `--setenv=_CI_JOB_MACHINE=${MACHINE}`;
+    await startMachine('in-slice', await tree(join(job, 'in')), {}, [...unit, mark]);
+    const context = { users: [], signal: undefined, commandTimeoutSec: 30 };
+    const { found, failures } = await listVirtualMachines(['nspawn'], context);
+    expect(failures).toEqual([]);
+    expect(found).toEqual([]);
+    expect((await destroyOfJob()).removed).toEqual([]);
+  });
+});
