@@ -1,5 +1,6 @@
 /** Removes a dead job's things: under the machine's lock, and only what was judged. */
 import { destroyMachine, endStragglers } from '../machine/destroy.ts';
+import { isPopulated, machineCgroup } from '../machine/cgroup.ts';
 import { readHostProcesses } from '../machine/host-processes.ts';
 import { jobDirectory } from '../machine/job-directory.ts';
 import { lockHolder, withLock } from '../machine/lock.ts';
@@ -11,6 +12,7 @@ import {
 } from '../machine/record.ts';
 import { lifeOf, ownRecord, stagesOf } from './collect-jobs.ts';
 import type { Thing } from './finding.ts';
+import { judgeJob } from './judge-job.ts';
 import type { JobEvidence } from './job-evidence.ts';
 
 const STOP_TIMEOUT_SEC = 3;
@@ -72,9 +74,20 @@ function whatChanged(job: JobEvidence, stateDir: string): string | undefined {
   const { machine, known } = job;
   const now = ownRecord(machine, inspectRecord(jobDirectory(stateDir, machine).record));
   if (!isSameAttempt(job.record, now)) return 'another attempt of the job has begun';
-  const [stage] = stagesOf(machine, known, readHostProcesses());
-  if (stage !== undefined) return `a stage of the job runs: process ${stage}`;
-  return lifeOf(known?.creator) === 'lives' ? 'its prepare stage runs' : undefined;
+  // What was read for the verdict was read piece by piece, and the machine may have booted between.
+  const verdict = judgeJob(
+    {
+      ...job,
+      // A record that systemd has taken since says what it said.
+      known: now.state === 'usable' ? now.record : known,
+      lock: 'none',
+      hasProcesses: isPopulated(machineCgroup(machine)),
+      stages: stagesOf(machine, known, readHostProcesses()),
+      creator: lifeOf(known?.creator),
+    },
+    Date.now(),
+  );
+  return verdict.decision === 'keep' ? [verdict.reason, ...verdict.proof].join(': ') : undefined;
 }
 
 /** A record may have gone since: systemd took it. None may have come. */
