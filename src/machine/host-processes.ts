@@ -4,12 +4,9 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MACHINE_MARK, TAG } from './marks.ts';
+import { MACHINE_MARK, STAGE_MARK, TAG } from './marks.ts';
 import { parseMachineName, SLICE } from './names.ts';
 import { readEnvironment, readStat } from './process-identity.ts';
-
-/** GitLab Runner gives it to every stage, and nothing that a stage starts has it. */
-const STAGE_MARK = 'BUILD_FAILURE_EXIT_CODE';
 
 const TERM_WAIT_MS = 5_000;
 const KILL_WAIT_MS = 5_000;

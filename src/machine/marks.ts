@@ -8,6 +8,9 @@ export const TAG = '_CI_JOB_TAG';
 /** Value: the job's machine. */
 export const MACHINE_MARK = '_CI_JOB_MACHINE';
 
+/** GitLab Runner gives it to every stage, and nothing that a stage starts has it. */
+export const STAGE_MARK = 'BUILD_FAILURE_EXIT_CODE';
+
 export interface JobMarks {
   readonly machine: string;
   readonly tag: string;

@@ -1,5 +1,6 @@
 /** A process that cannot be mistaken for a later one of the same number. */
 import { readFileSync } from 'node:fs';
+import { STAGE_MARK } from './marks.ts';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -61,8 +62,9 @@ export function readEnvironment(pid: number): readonly string[] {
 }
 
 /**
- * The GitLab Runner that called this stage: the nearest ancestor that does not have the stage's
- * own TMPDIR, so that a script or sudo in between is not taken for it. Undefined when unsure.
+ * The GitLab Runner that called this stage: the nearest ancestor that has neither the stage's own
+ * TMPDIR nor what only a stage has, so that a script or sudo in between is not taken for it, also
+ * one that changes TMPDIR. Undefined when unsure.
  */
 export function findRunner(
   tmpDir: string | undefined,
@@ -72,8 +74,11 @@ export function findRunner(
   let pid = from;
   while (pid > 0) {
     const environment = readEnvironment(pid);
-    if (environment.length === 0) return undefined;
-    if (!environment.includes(`TMPDIR=${tmpDir}`)) return identifyProcess(pid);
+    if (environment.every((entry) => entry === '')) return undefined;
+    const isBetween = environment.some(
+      (entry) => entry === `TMPDIR=${tmpDir}` || entry.startsWith(`${STAGE_MARK}=`),
+    );
+    if (!isBetween) return identifyProcess(pid);
     pid = readStat(pid)?.parent ?? 0;
   }
   return undefined;
