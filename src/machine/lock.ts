@@ -3,7 +3,7 @@
  * file that every program they start holds too: a lock that is free proves that no stage changes
  * the machine any more, and no straggler of a stage that was killed.
  */
-import { mkdirSync, readFileSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, lstatSync, mkdirSync, openSync, readSync, unlinkSync } from 'node:fs';
 import { constants, open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { entriesOf } from './directory-entries.ts';
@@ -13,6 +13,9 @@ import { tryLock } from '../tools/flock.ts';
 
 /** In memory: no lock outlives a boot. */
 const LOCKS = '/run/nspawn-runner/locks';
+/** A FIFO in its place would hold an open(2) that waits. */
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const MAX_PID_BYTES = 32;
 /** Between two looks at who waits, and whether he still wants to. */
 const SLICE_SEC = 1;
 
@@ -45,7 +48,7 @@ export async function withLock<T>(
   } finally {
     takeBack();
     // Ours, since we hold its lock: who waits for it sees that it has gone, and makes another.
-    unlinkSync(path);
+    if (await isStill(path, file)) unlinkSync(path);
     await file.close();
   }
 }
@@ -70,7 +73,7 @@ async function lockedFile(name: string, path: string, options: LockOptions): Pro
 
 /** Whether the locked file is the one that others find; its last holder may have removed it. */
 async function isStill(path: string, file: FileHandle): Promise<boolean> {
-  const there = statSync(path, { throwIfNoEntry: false });
+  const there = lstatSync(path, { throwIfNoEntry: false });
   const ours = await file.stat();
   return there?.ino === ours.ino && there.dev === ours.dev;
 }
@@ -93,8 +96,14 @@ export function lockNames(): readonly string[] {
 /** Who wrote himself into the lock's file; he may be gone. */
 export function lockHolder(name: string): number | undefined {
   try {
-    const pid = Number(readFileSync(join(LOCKS, name), 'utf8').trim());
-    return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
+    const file = openSync(join(LOCKS, name), READ);
+    try {
+      const text = Buffer.alloc(MAX_PID_BYTES);
+      const pid = Number(text.toString('latin1', 0, readSync(file, text)).trim());
+      return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
+    } finally {
+      closeSync(file);
+    }
   } catch {
     return undefined;
   }
@@ -104,7 +113,7 @@ export function lockHolder(name: string): number | undefined {
 export async function isLocked(name: string): Promise<boolean> {
   let file: FileHandle;
   try {
-    file = await open(join(LOCKS, name), constants.O_RDONLY | constants.O_NOFOLLOW);
+    file = await open(join(LOCKS, name), READ);
   } catch {
     return false;
   }

@@ -2,7 +2,7 @@
  * What a killed systemd-nspawn leaves below /run: its own directories, from 256 on with a mount in
  * one, and a registration that makes the next machine of the name "exist already".
  */
-import { existsSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { entriesOf } from './directory-entries.ts';
@@ -23,7 +23,7 @@ export function remainsPaths(machine: string): readonly string[] {
 
 /** What there is of them. */
 export function findRemains(machine: string): readonly string[] {
-  return [...remainsPaths(machine), join(REGISTERED, machine)].filter((path) => existsSync(path));
+  return [...remainsPaths(machine), join(REGISTERED, machine)].filter(isThere);
 }
 
 /** Every name that has remains. */
@@ -45,7 +45,7 @@ export async function removeRemains(machine: string): Promise<void> {
     await isForgotten(machine);
   }
   for (const path of remainsPaths(machine)) {
-    if (!existsSync(path)) continue;
+    if (!isThere(path)) continue;
     await unmountBelow(path);
     await removeTree(path);
   }
@@ -54,9 +54,14 @@ export async function removeRemains(machine: string): Promise<void> {
 /** systemd-machined hears of a unit's end a moment later than we do. */
 async function isForgotten(machine: string): Promise<boolean> {
   const end = performance.now() + FORGET_MS;
-  while (existsSync(join(REGISTERED, machine))) {
+  while (isThere(join(REGISTERED, machine))) {
     if (performance.now() > end) return false;
     await sleep(POLL_MS);
   }
   return true;
+}
+
+/** Also a link that leads nowhere. */
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }

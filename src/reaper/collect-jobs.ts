@@ -1,5 +1,5 @@
 /** Every job that the host has anything of, and what speaks for its life or death. Changes nothing. */
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { entriesOf } from '../machine/directory-entries.ts';
 import { stateDirOfUnit } from '../machine/boot.ts';
 import { groupsInSlice, isPopulated, machineCgroup } from '../machine/cgroup.ts';
@@ -73,7 +73,7 @@ export async function collectJob(machine: string, view: HostView): Promise<JobEv
       unit === 'absent' || known !== undefined ? undefined : await elsewhere(machine, view),
     hasGroup: existsSync(machineCgroup(machine)),
     hasProcesses: isPopulated(machineCgroup(machine)),
-    hasDirectory: existsSync(directory.path),
+    hasDirectory: lstatSync(directory.path, { throwIfNoEntry: false }) !== undefined,
     record,
     hasClaim: claim.state !== 'none',
     known,
