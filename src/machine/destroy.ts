@@ -61,7 +61,7 @@ export async function destroyMachine(options: DestroyOptions): Promise<void> {
   // While the directory is there: it tells which virtual machines are the job's.
   await check(() => removeVirtualMachines(options));
   await attempt(() => endUnit(options, attempt));
-  await check(async () => endStragglers({ machine, tag: await tagOfItsOwn(options) }));
+  await check(() => endStragglersOf(options));
   await attempt(() => discard(stateDir, directory));
   await attempt(() => removeRemains(machine));
   await attempt(() => removeLinks(machine));
@@ -100,11 +100,22 @@ async function endUnit(options: DestroyOptions, attempt: Attempt): Promise<void>
  * What a stage that was killed left running on the host: TERM, a bounded wait, KILL, proof.
  * @returns what does not end, one sentence each.
  */
-export async function endStragglers(mark: Mark): Promise<readonly string[]> {
-  const left = await endProcesses(leftBehind(mark, readHostProcesses()));
+export async function endStragglers(
+  mark: Mark,
+  all = readHostProcesses(),
+): Promise<readonly string[]> {
+  const left = await endProcesses(leftBehind(mark, all));
   return left.map(
     ({ pid }) => `process ${pid}, which does not end: see \`ps -o stat,wchan:32,args ${pid}\`.`,
   );
+}
+
+async function endStragglersOf(options: DestroyOptions): Promise<readonly string[]> {
+  const { machine, tag } = options;
+  const all = readHostProcesses();
+  // Whose tag it is takes a look at every job of the host.
+  const isWorn = tag !== undefined && leftBehind({ machine, tag }, all).length > 0;
+  return endStragglers({ machine, tag: isWorn ? await tagOfItsOwn(options) : undefined }, all);
 }
 
 /** Whether a unit or a directory has the machine's name. */
@@ -153,7 +164,9 @@ async function tagOfItsOwn({
 /** Moves a directory that no unit took away; deleting it is the sweep's work and never the job's. */
 async function discard(stateDir: string, directory: JobDirectory): Promise<void> {
   if (!(await exists(directory.path))) return;
-  await unmountBelow(directory.path);
+  // A mount that does not go (its name need not be UTF-8) is no danger to what it shows: the sweep
+  // sees nothing that is mounted below.
+  await unmountBelow(directory.path).catch(() => undefined);
   const item = trashName(directory.path);
   await mkdir(trashDirectory(stateDir), { recursive: true, mode: 0o700 });
   await rename(directory.path, join(trashDirectory(stateDir), item));

@@ -1,5 +1,6 @@
 /** mount(8) and umount(8), and what is mounted. */
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { CommandError, HostError } from '../errors.ts';
 import { run } from './exec.ts';
 
@@ -54,17 +55,22 @@ export function mountsBelow(path: string, mountinfo: string): readonly string[] 
     .filter((point) => point === path || point.startsWith(`${path}/`));
 }
 
-/** As many mounts may be stacked on one point. */
-const MAX_STACKED = 8;
-
 /**
- * Detaches all that is mounted at or below a path without links, at once also where it is in use;
- * what the mounts show is not touched.
+ * Detaches all that is mounted at or below a path, at once also where it is in use; what the mounts
+ * show is not touched. A path that is a link itself has nothing below.
+ * @throws CommandError when a mount does not go.
  */
 export async function unmountBelow(path: string): Promise<void> {
-  for (let round = 0; round < MAX_STACKED; round++) {
-    const points = await mountsAt(path);
-    if (points.length === 0) return;
+  // The kernel tells mount points without the links on the way to them.
+  const parent = await realpath(dirname(path)).catch(() => undefined);
+  if (parent === undefined) return;
+  const place = join(parent, basename(path));
+  let before = Infinity;
+  // Each round takes the uppermost of those that are stacked on one point.
+  for (;;) {
+    const points = await mountsAt(place);
+    if (points.length === 0 || points.length >= before) return;
+    before = points.length;
     const topmost = points.filter((p) => !points.some((other) => p.startsWith(`${other}/`)));
     for (const point of new Set(topmost)) {
       // A mount below a recursive bind is a peer of the original, which would be unmounted with it
