@@ -1,6 +1,6 @@
 /** The host's side of a machine's virtual Ethernet pair, where a machine has one (systemd-nspawn(1), --network-veth). */
-import { readdirSync } from 'node:fs';
 import { deleteLink, listLinks, type Link } from '../tools/ip.ts';
+import { entriesOf } from './directory-entries.ts';
 import { parseMachineName } from './names.ts';
 
 const PREFIX = /^v[eb]-/;
@@ -17,6 +17,8 @@ export function machineOfLink({ name, alternativeNames }: Link): string | undefi
 /** Names of links by their machine. */
 export async function linksByMachine(): Promise<ReadonlyMap<string, readonly string[]>> {
   const found = new Map<string, string[]>();
+  // However a name was cut, it begins with ours; most hosts have none, and ip(8) need not be asked.
+  if (!entriesOf('/sys/class/net').some((name) => OURS.test(name))) return found;
   for (const link of await listLinks()) {
     const machine = machineOfLink(link);
     if (machine !== undefined) found.set(machine, [...(found.get(machine) ?? []), link.name]);
@@ -26,7 +28,5 @@ export async function linksByMachine(): Promise<ReadonlyMap<string, readonly str
 
 /** For a machine whose unit is gone: the kernel removes a pair with its other end, in its own time. */
 export async function removeLinks(machine: string): Promise<void> {
-  // However a name was cut, it begins with ours; most hosts have none, and ip(8) need not be asked.
-  if (!readdirSync('/sys/class/net').some((name) => OURS.test(name))) return;
   for (const name of (await linksByMachine()).get(machine) ?? []) await deleteLink(name);
 }

@@ -1,6 +1,7 @@
 /** ip(8): the host's network links. */
 import { HostError } from '../errors.ts';
 import { run } from './exec.ts';
+import { jsonEntries } from './json-entries.ts';
 
 export interface Link {
   readonly name: string;
@@ -10,20 +11,22 @@ export interface Link {
 
 /** None where ip is not installed: then nobody made one either. */
 export async function listLinks(): Promise<readonly Link[]> {
+  let answer: string;
   try {
-    return parseLinks((await run('ip', ['-json', 'link', 'show'])).stdout);
+    answer = (await run('ip', ['-json', 'link', 'show'])).stdout;
   } catch (error) {
-    if (error instanceof HostError && !('command' in error)) return [];
+    if (error instanceof HostError) return [];
     throw error;
   }
+  return parseLinks(answer);
 }
 
-/** Parses `ip -json link show`; an entry without a name is left out. */
+/**
+ * Parses `ip -json link show`; an entry without a name is left out.
+ * @throws HostError for what is no JSON.
+ */
 export function parseLinks(text: string): readonly Link[] {
-  const value: unknown = JSON.parse(text === '' ? '[]' : text);
-  const entries: readonly unknown[] = Array.isArray(value) ? value : [];
-  return entries.flatMap((entry) => {
-    const { ifname, altnames } = (entry ?? {}) as Record<string, unknown>;
+  return jsonEntries('ip', text).flatMap(({ ifname, altnames }) => {
     if (typeof ifname !== 'string') return [];
     const others: readonly unknown[] = Array.isArray(altnames) ? altnames : [];
     return [{ name: ifname, alternativeNames: others.filter((name) => typeof name === 'string') }];

@@ -1,6 +1,7 @@
 /** systemctl(1): what the manager knows of a unit, and ending one. */
 import { CommandError } from '../errors.ts';
 import { run } from './exec.ts';
+import { jsonEntries } from './json-entries.ts';
 
 export interface Where {
   /** The machine whose manager is asked; the host's own without. */
@@ -53,12 +54,12 @@ export async function listUnits(glob: string): Promise<readonly ListedUnit[]> {
   return parseUnits((await run('systemctl', args)).stdout);
 }
 
-/** Parses `list-units --output=json`; an entry without the fields that are read is left out. */
+/**
+ * Parses `list-units --output=json`; an entry without the fields that are read is left out.
+ * @throws HostError for what is no JSON.
+ */
 export function parseUnits(text: string): readonly ListedUnit[] {
-  const value: unknown = JSON.parse(text === '' ? '[]' : text);
-  const entries: readonly unknown[] = Array.isArray(value) ? value : [];
-  return entries.flatMap((entry) => {
-    const { unit, load, active } = (entry ?? {}) as Record<string, unknown>;
+  return jsonEntries('systemctl', text).flatMap(({ unit, load, active }) => {
     const isUnit = typeof unit === 'string' && typeof active === 'string' && load !== 'not-found';
     return isUnit ? [{ unit, active }] : [];
   });
