@@ -27,17 +27,35 @@ export function sweepUnit(stateDir: string, item: string): TransientUnit {
     serviceType: 'oneshot',
     properties: [
       // Seen through a bind that is not recursive, nothing is mounted below: rm(1) could not tell a
-      // bind mount of the same file system. The mount itself goes with its mount point.
+      // bind mount of the same file system. The empty mount point stays, for the reaper to unmount.
       `BindPaths=${trash}:${trash}:norbind`,
       // A job with CAP_LINUX_IMMUTABLE may have made files immutable; without chattr they stay.
       `ExecStartPre=-/usr/bin/chattr -R -f -i -a -- ${path}`,
       'IOSchedulingClass=idle',
       'CPUWeight=20',
-      'NoNewPrivileges=yes',
+      ...CONFINEMENT,
     ],
     argv: ['/bin/rm', '--recursive', '--force', '--one-file-system', '--', path],
   };
 }
+
+/** All that a deletion of foreign files needs, and no more; docs/security.md has the figure. */
+const CONFINEMENT = [
+  'NoNewPrivileges=yes',
+  'ProtectSystem=strict',
+  'CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_LINUX_IMMUTABLE',
+  'SystemCallFilter=@system-service',
+  'SystemCallErrorNumber=EPERM',
+  'SystemCallArchitectures=native',
+  'RestrictAddressFamilies=AF_UNIX',
+  'RestrictNamespaces=yes',
+  'RestrictRealtime=yes',
+  'RestrictSUIDSGID=yes',
+  'MemoryDenyWriteExecute=yes',
+  'LockPersonality=yes',
+  'KeyringMode=private',
+  'UMask=0077',
+] as const;
 
 export async function startSweep(stateDir: string, item: string): Promise<void> {
   await startUnitNoBlock(sweepUnit(stateDir, item));
