@@ -66,12 +66,13 @@ export async function collectJob(machine: string, view: HostView): Promise<JobEv
   const hasLock = lockNames().includes(machine);
   const holder = hasLock ? lockHolder(machine) : undefined;
   const unit = view.units.get(unitName(machine)) ?? 'absent';
+  const hasGroup = existsSync(machineCgroup(machine));
+  const isStranger = known === undefined && (unit !== 'absent' || hasGroup);
   return {
     machine,
     unit,
-    elsewhere:
-      unit === 'absent' || known !== undefined ? undefined : await elsewhere(machine, view),
-    hasGroup: existsSync(machineCgroup(machine)),
+    elsewhere: isStranger ? await elsewhereOf(machine, view.stateDir) : undefined,
+    hasGroup,
     hasProcesses: isPopulated(machineCgroup(machine)),
     hasDirectory: lstatSync(directory.path, { throwIfNoEntry: false }) !== undefined,
     record,
@@ -90,7 +91,8 @@ export async function collectJob(machine: string, view: HostView): Promise<JobEv
   };
 }
 
-async function elsewhere(machine: string, { stateDir }: HostView): Promise<string | undefined> {
+/** The state directory that a machine's unit was started for, where it is not this one. */
+export async function elsewhereOf(machine: string, stateDir: string): Promise<string | undefined> {
   const theirs = await stateDirOfUnit(machine);
   return theirs === stateDir ? undefined : theirs;
 }

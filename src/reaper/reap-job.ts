@@ -10,7 +10,7 @@ import {
   type RecordState,
   type VmPlaces,
 } from '../machine/record.ts';
-import { lifeOf, ownRecord, stagesOf } from './collect-jobs.ts';
+import { elsewhereOf, lifeOf, ownRecord, stagesOf } from './collect-jobs.ts';
 import type { Thing } from './finding.ts';
 import { judgeJob } from './judge-job.ts';
 import type { JobEvidence } from './job-evidence.ts';
@@ -55,7 +55,7 @@ export async function reapJob(
   // A straggler of a stage that was killed has the lock too.
   if (job.stragglers.length > 0) await endStragglers({ machine, holder: lockHolder(machine) });
   return withLock(machine, { waitSec: LOCK_WAIT_SEC, signal }, async () => {
-    const changed = whatChanged(job, stateDir);
+    const changed = await whatChanged(job, stateDir);
     if (changed !== undefined) return changed;
     await destroyMachine({
       stateDir,
@@ -70,18 +70,21 @@ export async function reapJob(
 }
 
 /** The attempt that was judged must be the one that is there, and still have nobody. */
-function whatChanged(job: JobEvidence, stateDir: string): string | undefined {
+async function whatChanged(job: JobEvidence, stateDir: string): Promise<string | undefined> {
   const { machine, known } = job;
   const now = ownRecord(machine, inspectRecord(jobDirectory(stateDir, machine).record));
   if (!isSameAttempt(job.record, now)) return 'another attempt of the job has begun';
   // What was read for the verdict was read piece by piece, and the machine may have booted between.
+  const hasProcesses = isPopulated(machineCgroup(machine));
+  const isStranger = known === undefined && hasProcesses;
   const verdict = judgeJob(
     {
       ...job,
+      elsewhere: isStranger ? await elsewhereOf(machine, stateDir) : job.elsewhere,
       // A record that systemd has taken since says what it said.
       known: now.state === 'usable' ? now.record : known,
       lock: 'none',
-      hasProcesses: isPopulated(machineCgroup(machine)),
+      hasProcesses,
       stages: stagesOf(machine, known, readHostProcesses()),
       creator: lifeOf(known?.creator),
     },
