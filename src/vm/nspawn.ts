@@ -18,7 +18,7 @@ import { evidencePaths } from './paths.ts';
 import type { VirtualMachine, VmBackend, VmContext } from './virtual-machine.ts';
 import { isInJobMachine, readParent, readProcess } from './vm-processes.ts';
 
-/** machined keeps a file for each machine; "unit:" names are links to them. */
+/** machined keeps a file for each machine, and a link to it named "unit:" and its unit. */
 const REGISTRY = '/run/systemd/machines';
 const OURS = /^nsr\d+-/;
 const GONE_WAIT_MS = 15_000;
@@ -26,14 +26,23 @@ const POLL_MS = 50;
 
 export const nspawn: VmBackend = {
   kind: 'nspawn',
-  isThere: async () => (await readdir(REGISTRY).catch(() => [])).some(isForeign),
+  isThere: async () => hasForeign(await readdir(REGISTRY).catch(() => [])),
   list,
   destroy,
 };
 
-/** Whether a file of the registry is of a machine that is not ours. Pure. */
-export function isForeign(file: string): boolean {
-  return !file.includes(':') && !OURS.test(file) && !file.startsWith('.');
+/** Whether the registry has machines that are not ours. Pure. */
+export function hasForeign(files: readonly string[]): boolean {
+  return files.some(
+    (file) =>
+      !file.startsWith('.') &&
+      !file.includes(':') &&
+      !(OURS.test(file) && files.includes(`unit:${unitOf(file)}`)),
+  );
+}
+
+function unitOf(machine: string): string {
+  return `${machine}.service`;
 }
 
 async function list(context: VmContext): Promise<VirtualMachine[]> {
@@ -56,11 +65,10 @@ async function describe(
 ): Promise<VirtualMachine | undefined> {
   const { machine, service } = listed;
   // libvirt's are domains, see libvirt.ts; ".host" is the host.
-  if (OURS.test(machine) || machine.startsWith('.') || service?.startsWith('libvirt') === true) {
-    return undefined;
-  }
+  if (machine.startsWith('.') || service?.startsWith('libvirt') === true) return undefined;
   const shown = await showRegisteredMachine(machine, asking);
   if (shown?.leader === undefined) return undefined;
+  if (OURS.test(machine) && shown.unit === unitOf(machine)) return undefined;
   const leader = await readProcess(shown.leader);
   if (leader === undefined || isInJobMachine(leader)) return undefined;
   // The leader of a container is its init, with an environment of its own; above it is systemd-nspawn.

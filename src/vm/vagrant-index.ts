@@ -81,7 +81,12 @@ export function parseMachineIndex(content: string, path: string): VagrantEntry[]
 export async function virtualBoxId(entry: VagrantEntry): Promise<string | undefined> {
   if (entry.provider !== 'virtualbox' || !/^[^/\0]+$/.test(entry.name)) return undefined;
   if (entry.name === '..' || entry.name === '.') return undefined;
-  const path = join(entry.dataDirectory, 'machines', entry.name, 'virtualbox/id');
-  const id = (await readSmallFile(path, VIRTUALBOX_ID_BYTES).catch(() => undefined))?.trim();
+  const content = await readSmallFile(idFile(entry), VIRTUALBOX_ID_BYTES).catch(() => undefined);
+  const id = content?.trim();
   return id !== undefined && /^[0-9a-f-]{36}$/.test(id) ? id : undefined;
+}
+
+/** Where Vagrant keeps what the provider calls the machine. */
+export function idFile({ dataDirectory, name, provider }: VagrantEntry): string {
+  return join(dataDirectory, 'machines', name, provider, 'id');
 }

@@ -7,8 +7,9 @@ import { HostError } from '../errors.ts';
 import { findProgram } from '../tools/find-program.ts';
 import { findAccount, type Account } from '../tools/getent.ts';
 import { destroyEnvironment, pruneIndex, type VagrantUser } from '../tools/vagrant.ts';
-import { evidencePaths } from './paths.ts';
-import { readMachineIndex, type VagrantEntry } from './vagrant-index.ts';
+import { showMachine } from '../tools/vboxmanage.ts';
+import { evidencePaths, removeFileBelow } from './paths.ts';
+import { idFile, readMachineIndex, virtualBoxId, type VagrantEntry } from './vagrant-index.ts';
 import type { VirtualMachine, VmBackend, VmContext, VmDestroyContext } from './virtual-machine.ts';
 
 /** Vagrant is slow to start, and waits for its provider in turn. */
@@ -59,7 +60,12 @@ async function destroy(vm: VirtualMachine, context: VmDestroyContext): Promise<v
   const directory = await stat(entry.directory).catch(() => undefined);
   if (directory !== undefined) {
     if (directory.uid !== account.uid) throw notTheirs(entry, account);
-    await destroyEnvironment(session, vm.id);
+    try {
+      await destroyEnvironment(session, vm.id);
+    } catch (error) {
+      if (!(await isMachineGone(entry, session, context))) throw error;
+      await forgetMachine(entry, context);
+    }
   }
   if ((await findEntry(account, vm.id)) === undefined) return;
   await pruneIndex(session);
@@ -67,6 +73,24 @@ async function destroy(vm: VirtualMachine, context: VmDestroyContext): Promise<v
   throw new HostError(`Vagrant still has "${vm.name}" in the index of user ${vm.owner}.`, {
     hint: `As ${vm.owner}, try \`vagrant destroy --force ${vm.id}\`.`,
   });
+}
+
+/** A Vagrantfile that does not work is no matter when VirtualBox has lost its machine otherwise. */
+async function isMachineGone(
+  entry: VagrantEntry,
+  session: VagrantUser,
+  { commandTimeoutSec: timeoutSec }: VmContext,
+): Promise<boolean> {
+  const id = await virtualBoxId(entry);
+  return id !== undefined && (await showMachine({ ...session, timeoutSec }, id)) === undefined;
+}
+
+/** Without an id Vagrant takes the machine for never made, and drops it without its Vagrantfile. */
+async function forgetMachine(
+  entry: VagrantEntry,
+  { directories }: VmDestroyContext,
+): Promise<void> {
+  await removeFileBelow(idFile(entry), directories);
 }
 
 /** The Vagrantfile would run as someone whom its author could not become. */

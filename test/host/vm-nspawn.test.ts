@@ -29,16 +29,16 @@ async function tree(path: string): Promise<string> {
 
 let started: { end: () => Promise<void> }[] = [];
 
-/** `before` stands before systemd-nspawn, `options` are its own. */
+/** `program` ends with systemd-nspawn and may have options of it. */
 async function startMachine(
   name: string,
   directory: string,
   env: Readonly<Record<string, string>> = {},
-  before: readonly string[] = [],
+  program: readonly string[] = ['systemd-nspawn'],
 ): Promise<void> {
   const options = [`--machine=${name}`, '--bind-ro=/usr', '--as-pid2', '--quiet'];
-  const nspawn = ['systemd-nspawn', `--directory=${directory}`, ...options];
-  const command = [...before, ...nspawn, '--', '/usr/bin/sleep', '1000'];
+  const nspawn = [`--directory=${directory}`, ...options, '--', '/usr/bin/sleep', '1000'];
+  const command = [...program, ...nspawn];
   const child = execa('env', command, {
     env,
     stdio: 'ignore',
@@ -93,12 +93,12 @@ describe('machines of machined', () => {
   });
 
   it("takes neither our own machines nor what is in our slice for a job's", async () => {
-    await startMachine('nsr1-aaaaaaaa-9', await tree(join(job, 'ours')), {
-      _CI_JOB_MACHINE: MACHINE,
-    });
+    const ours = ['systemd-run', '--quiet', '--wait', '--unit=nsr1-aaaaaaaa-9.service'];
+    const options = ['systemd-nspawn', '--keep-unit'];
+    await startMachine('nsr1-aaaaaaaa-9', await tree(join(job, 'ours')), {}, [...ours, ...options]);
     const unit = ['systemd-run', '--quiet', '--wait', '--slice=nspawn-runner.slice'];
     const mark = `--setenv=_CI_JOB_MACHINE=${MACHINE}`;
-    await startMachine('in-slice', await tree(join(job, 'in')), {}, [...unit, mark]);
+    await startMachine('in-slice', await tree(join(job, 'in')), {}, [...unit, mark, ...options]);
     const context = { users: [], signal: undefined, commandTimeoutSec: 30 };
     const { found, failures } = await listVirtualMachines(['nspawn'], context);
     expect(failures).toEqual([]);

@@ -51,6 +51,8 @@ export interface StandInMachine {
   networks?: string[];
   description?: string;
   snapshot?: string;
+  /** Directories by the name of the share. */
+  sharedFolders?: Record<string, string>;
   inaccessible?: boolean;
   /** `controlvm` hangs; it fails; `emergencystop` fails too. */
   hangs?: boolean;
@@ -171,4 +173,63 @@ export async function networksLeft(): Promise<{ interfaces: string[]; dhcp: stri
 
 export async function removeNetworks(): Promise<void> {
   await rm(NETWORKS, { force: true });
+}
+
+interface IndexEntry {
+  readonly local_data_path: string;
+  readonly name: string;
+  readonly provider: string;
+  readonly state: string;
+  readonly vagrantfile_path: string;
+}
+
+/** What Vagrant knows for one user. */
+export class StandInVagrant {
+  readonly user: TestUser;
+  #machines: Record<string, IndexEntry> = {};
+
+  constructor(user: TestUser) {
+    this.user = user;
+  }
+
+  get index(): string {
+    return join(this.user.home, '.vagrant.d/data/machine-index/index');
+  }
+
+  async environment(directory: string, machine: StandInMachine, program = 'up'): Promise<void> {
+    const data = join(directory, '.vagrant');
+    await mkdir(join(data, 'machines/default/virtualbox'), { recursive: true });
+    await writeFile(join(data, 'machines/default/virtualbox/id'), machine.id);
+    await writeFile(join(directory, 'Vagrantfile'), program);
+    await execa('chown', ['--recursive', this.user.name, directory]);
+    this.#machines[randomUUID().replaceAll('-', '')] = {
+      local_data_path: data,
+      name: 'default',
+      provider: 'virtualbox',
+      state: 'running',
+      vagrantfile_path: directory,
+    };
+  }
+
+  /** The same index for this user. */
+  async adopt(other: StandInVagrant): Promise<void> {
+    this.#machines = other.#machines;
+    await this.save();
+  }
+
+  async save(): Promise<void> {
+    await mkdir(dirname(this.index), { recursive: true });
+    await writeFile(this.index, JSON.stringify({ version: 1, machines: this.#machines }));
+    const top = join(this.user.home, '.vagrant.d');
+    await execa('chown', ['--recursive', this.user.name, top]);
+  }
+
+  /** Of the environments that are still in the index. */
+  async directories(): Promise<string[]> {
+    const text = await readFile(this.index, 'utf8');
+    const { machines } = JSON.parse(text) as { machines: Record<string, IndexEntry> };
+    return Object.values(machines)
+      .map((entry) => entry.vagrantfile_path)
+      .sort();
+  }
 }
