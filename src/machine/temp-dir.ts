@@ -1,10 +1,13 @@
 /** GitLab Runner's temporary directories that config has marked (temp-dir-mark.ts), as the reaper finds them. */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { lstatSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { readOwnFile } from '../own-file.ts';
 import { entriesOf } from './directory-entries.ts';
 import { machineName, parseMachineName } from './names.ts';
+import { isAlive, type ProcessIdentity } from './process-identity.ts';
 import { isProcessIdentity } from './record.ts';
 import {
+  hasRunnersName,
   isRunnersOwn,
   MARK,
   rootsDirectory,
@@ -29,7 +32,7 @@ export interface TempRoots {
 export function tempRoots(stateDir: string): TempRoots {
   const remembered = entriesOf(rootsDirectory(stateDir)).map((name) => {
     const file = join(rootsDirectory(stateDir), name);
-    return { file, root: readSmall(file) };
+    return { file, root: readOwnFile(file, MAX_BYTES) };
   });
   const isThere = (root: string | undefined): root is string =>
     root?.startsWith('/') === true &&
@@ -54,9 +57,28 @@ export function listTempDirs(stateDir: string): readonly MarkedTempDir[] {
   return found;
 }
 
+/**
+ * Whether a Runner that lives has ended an attempt: it removes the attempt's directory behind its
+ * cleanup, last of all. Its /tmp may be its own (systemd.exec(5), PrivateTmp=), so the directory is
+ * looked for where the Runner would find it.
+ */
+export function hasEndedAttempt(
+  runner: ProcessIdentity | undefined,
+  tmpDir: string | undefined,
+): boolean {
+  if (runner === undefined || tmpDir === undefined || !hasRunnersName(tmpDir)) return false;
+  const sees = (path: string): boolean =>
+    lstatSync(`/proc/${runner.pid}/root${path}`, { throwIfNoEntry: false }) !== undefined;
+  try {
+    return !sees(tmpDir) && sees(dirname(tmpDir)) && isAlive(runner);
+  } catch {
+    return false;
+  }
+}
+
 /** What the mark of a directory says; undefined where there is none that can be believed. */
 export function readMark(path: string): Omit<MarkedTempDir, 'path'> | undefined {
-  const text = readSmall(join(path, MARK));
+  const text = readOwnFile(join(path, MARK), MAX_BYTES);
   return text === undefined ? undefined : parseMark(text);
 }
 
@@ -73,21 +95,4 @@ export function parseMark(text: string): Omit<MarkedTempDir, 'path'> | undefined
   if (parseMachineName(`nsr1-aaaaaaaa-${jobId}`) === undefined) return undefined;
   const runner = isProcessIdentity(runnerProcess) ? runnerProcess : undefined;
   return { machine: machineName({ origin, id: jobId }), runnerProcess: runner };
-}
-
-/** Text of a small regular file of ours; undefined for anything else. */
-function readSmall(path: string): string | undefined {
-  let file: number;
-  try {
-    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const stat = fstatSync(file);
-    const isOurs = stat.isFile() && stat.uid === process.getuid?.() && stat.size <= MAX_BYTES;
-    return isOurs ? readFileSync(file, 'utf8') : undefined;
-  } finally {
-    closeSync(file);
-  }
 }

@@ -2,8 +2,8 @@
  * GitLab's own word on a job: the job-token endpoint (docs.gitlab.com/api/jobs, "Get job token's
  * job") answers as long as the job runs. Asked only where the operator wants it.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import type { MachineRecord } from '../machine/record.ts';
+import { readOwnFile } from '../own-file.ts';
 import type { JobEvidence } from './job-evidence.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -40,19 +40,11 @@ interface Question {
   readonly token: string;
 }
 
-/** GitLab Runner's file for the job; the job cannot write it. */
+/** From GitLab Runner's file for the job, which the job cannot write. */
 function readQuestion(path: string): Question | undefined {
+  const text = readOwnFile(path, MAX_BYTES);
   try {
-    const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      const stat = fstatSync(file);
-      if (!stat.isFile() || stat.uid !== process.getuid?.() || stat.size > MAX_BYTES) {
-        return undefined;
-      }
-      return questionIn(readFileSync(file, 'utf8'));
-    } finally {
-      closeSync(file);
-    }
+    return text === undefined ? undefined : questionIn(text);
   } catch {
     return undefined;
   }

@@ -3,9 +3,9 @@
  * (github.com/prometheus/node_exporter, "Textfile Collector"), which reads every *.prom file of a
  * directory. A counter goes on from what the file said before: no daemon of ours holds it.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { readOwnFile } from '../own-file.ts';
 import { KINDS } from './finding.ts';
 
 const MAX_BYTES = 256 * 1024;
@@ -71,7 +71,7 @@ export async function writeMetrics(path: string, run: ReapRun): Promise<string |
   // The collector reads *.prom only, so this name must not end in it.
   const aside = join(dirname(path), `.${basename(path)}.new`);
   try {
-    const text = renderMetrics(readPrevious(path), run);
+    const text = renderMetrics(readOwnFile(path, MAX_BYTES), run);
     await rm(aside, { force: true });
     const file = await open(aside, 'wx', 0o644);
     try {
@@ -86,23 +86,6 @@ export async function writeMetrics(path: string, run: ReapRun): Promise<string |
   } catch (error) {
     await rm(aside, { force: true }).catch(() => undefined);
     return `Metrics file "${path}" was not written: ${error instanceof Error ? error.message : String(error)}`;
-  }
-}
-
-/** Undefined for what is not there and for what no run of ours has written. */
-function readPrevious(path: string): string | undefined {
-  let file: number;
-  try {
-    // Without O_NONBLOCK a FIFO in its place would hold us, fifo(7).
-    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const found = fstatSync(file);
-    return found.isFile() && found.size <= MAX_BYTES ? readFileSync(file, 'utf8') : undefined;
-  } finally {
-    closeSync(file);
   }
 }
 

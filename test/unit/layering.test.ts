@@ -27,6 +27,7 @@ const leaves = [
   'sizes',
   'file-problems',
   'quote-command',
+  'own-file',
   'root',
   'stage-state',
 ];
