@@ -1,6 +1,6 @@
 /** GitLab Runner's temporary directories of jobs of ours: they hold secrets, and stay when it is killed. */
 import { lstatSync, rmSync } from 'node:fs';
-import type { HostProcess } from '../machine/host-processes.ts';
+import { readHostProcesses, type HostProcess } from '../machine/host-processes.ts';
 import { listTempDirs, readMark, tempRoots, type MarkedTempDir } from '../machine/temp-dir.ts';
 import { unmountBelow } from '../tools/mount.ts';
 import { removeTree } from '../tools/rm.ts';
@@ -50,9 +50,13 @@ function usersOf({ path }: MarkedTempDir, processes: readonly HostProcess[]): nu
     .map(({ pid }) => pid);
 }
 
-async function removeTempDir({ path, machine }: MarkedTempDir): Promise<string | undefined> {
+async function removeTempDir(dir: MarkedTempDir): Promise<string | undefined> {
+  const { path, machine } = dir;
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
   if (readMark(path)?.machine !== machine) return 'it is another job’s now';
+  // Its Runner starts no stage any more, and what it had started by then is seen now.
+  const [user] = usersOf(dir, readHostProcesses());
+  if (user !== undefined) return `a stage of the job runs: process ${user}`;
   await unmountBelow(path);
   await removeTree(path);
   return undefined;
