@@ -39,6 +39,7 @@ export function evidenceOf(fields: Partial<JobEvidence> = {}): JobEvidence {
   return {
     machine: MACHINE,
     unit: 'active',
+    hasGroup: true,
     hasProcesses: true,
     elsewhere: undefined,
     hasDirectory: true,
@@ -50,6 +51,7 @@ export function evidenceOf(fields: Partial<JobEvidence> = {}): JobEvidence {
     stages: [],
     creator: 'gone',
     runner: 'lives',
+    isEnded: false,
     stragglers: [],
     remains: [],
     links: [],
