@@ -40,8 +40,12 @@ export function markTempDir({ id, origin, tmpDir }: MarkedJob, stateDir: string)
   if (!USUAL_ROOTS.includes(dirname(tmpDir))) rememberRoot(stateDir, dirname(tmpDir));
 }
 
+export function hasRunnersName(path: string): boolean {
+  return NAME.test(basename(path));
+}
+
 export function isRunnersOwn(path: string): boolean {
-  if (!NAME.test(basename(path))) return false;
+  if (!hasRunnersName(path)) return false;
   const stat = lstatSync(path, { throwIfNoEntry: false });
   const isRoots = stat?.uid === process.getuid?.() && ((stat?.mode ?? 0) & OTHERS_WRITE) === 0;
   return stat?.isDirectory() === true && isRoots;

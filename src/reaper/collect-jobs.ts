@@ -12,6 +12,7 @@ import { parseMachineName, unitName } from '../machine/names.ts';
 import { isAlive, type ProcessIdentity } from '../machine/process-identity.ts';
 import { inspectRecord, type MachineRecord, type RecordState } from '../machine/record.ts';
 import { findRemains, namesWithRemains } from '../machine/remains.ts';
+import { hasEndedAttempt } from '../machine/temp-dir.ts';
 import { listUnits } from '../tools/systemctl.ts';
 import type { JobEvidence, Life } from './job-evidence.ts';
 
@@ -83,6 +84,7 @@ export async function collectJob(machine: string, view: HostView): Promise<JobEv
     stages: stagesOf(machine, known, view.processes),
     creator: lifeOf(known?.creator),
     runner: lifeOf(known?.runnerProcess),
+    isEnded: hasEndedAttempt(known?.runnerProcess, known?.tmpDir),
     stragglers: leftBehind({ machine, holder }, view.processes).map(({ pid }) => pid),
     remains: findRemains(machine),
     links: view.links.get(machine) ?? [],

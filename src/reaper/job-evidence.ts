@@ -22,6 +22,8 @@ export interface JobEvidence {
   readonly stages: readonly number[];
   readonly creator: Life;
   readonly runner: Life;
+  /** Its Runner lives and has removed the attempt's directory, which it does last of all. */
+  readonly isEnded: boolean;
   /** Processes on the host that carry its mark and that nobody alive started. */
   readonly stragglers: readonly number[];
   /** Paths below /run that a killed systemd-nspawn leaves. */

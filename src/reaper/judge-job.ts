@@ -59,6 +59,9 @@ function judgeKnown(job: JobEvidence, known: MachineRecord, nowMs: number): Verd
   if (job.runner === 'gone') {
     return remove('its GitLab Runner is gone', runnerGone(known), ...idle);
   }
+  if (job.isEnded) {
+    return remove('its GitLab Runner has ended it', `${String(known.tmpDir)} is gone`, ...idle);
+  }
   if (job.gitlab === 'over' && nowMs > Date.parse(known.createdAt) + GITLAB_GRACE_MS) {
     return remove(
       'GitLab says that the job is over',

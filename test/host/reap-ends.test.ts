@@ -104,6 +104,28 @@ async function killed(at: KillMoment, whom: Victim, script: string): Promise<Sep
   throw new Error(`The job ended before it was killed: ${runner.log()}`);
 }
 
+describe('a driver that is killed in its cleanup', () => {
+  it('leaves the machine of a job that its runner has ended: one reap takes it', async () => {
+    const before = await hostState();
+    const living = await DriverJob.create();
+    await living.prepare();
+    const job = await startHostJob({
+      script: ['sleep 300 & true'],
+      killDriverAt: { stage: 'cleanup', afterMs: 30 },
+      leavesMachine: true,
+    });
+    // The runner is this process, and goes on to its next job.
+    expect((await job.result).status).toBe('success');
+    const { status, report, about } = await reap();
+    const ignore = [living.machine, living.tmpDir];
+    expect(await leftSince(before, { ignore }), explain(report.items)).toEqual([]);
+    expect(status).toBe(0);
+    expect(about(living.machine).map(({ result }) => result)).toEqual(['kept', 'kept']);
+    await living.dispose();
+    await rm(job.tmpRoot, { recursive: true });
+  });
+});
+
 describe('a runner that is killed', () => {
   it.each<[string, KillMoment]>([
     ['prepare', { stage: 'prepare', afterMs: 250 }],
@@ -128,7 +150,8 @@ describe('a runner that is killed', () => {
 
   it('alone, and its driver lives on: nothing is touched until the stage has ended', async () => {
     const before = await hostState();
-    const script = 'sleep 6; echo done >/cache/done';
+    // The stage ends the script of a Runner that is gone; this one makes it wait for that.
+    const script = 'trap "" TERM; sleep 300';
     const dead = await killed({ stage: 'build_script', afterMs: 1_500 }, 'runner', script);
     const during = await reap();
     expect(during.status).toBe(0);

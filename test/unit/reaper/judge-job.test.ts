@@ -62,6 +62,18 @@ describe('a job that lives', () => {
       'it has another state directory',
     ],
     [
+      'that a person keeps, when its Runner has ended it',
+      { ...kept, isEnded: true },
+      'keep',
+      'a person keeps it',
+    ],
+    [
+      'that its Runner has ended, in a stage still',
+      { isEnded: true, stages: [77] },
+      'keep',
+      'a stage of the job runs',
+    ],
+    [
       'that a person keeps, without its Runner',
       { ...kept, runner: 'gone' },
       'keep',
@@ -85,6 +97,7 @@ describe('a job that lives', () => {
 describe('a job that is dead', () => {
   verdicts([
     ['without its Runner', { runner: 'gone' }, 'remove', 'its GitLab Runner is gone'],
+    ['that its Runner has ended', { isEnded: true }, 'remove', 'its GitLab Runner has ended it'],
     ['without its machine', down, 'remove', 'its machine is gone'],
     [
       'without its machine, whose unit failed',
