@@ -5,6 +5,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { entriesOf } from './directory-entries.ts';
+import { jobDirectory } from './job-directory.ts';
 import { parseMachineName } from './names.ts';
 import { readUsableRecord, writeRecord, type MachineRecord } from './record.ts';
 
@@ -16,10 +17,12 @@ export function claimPath(stateDir: string, machine: string): string {
   return join(claimsDirectory(stateDir), `${machine}.json`);
 }
 
-/** Written before the machine boots; replaces that of an earlier attempt. */
+/** Written before the machine boots, when its directory is there; replaces that of an earlier attempt. */
 export function writeClaim(stateDir: string, record: MachineRecord): void {
   mkdirSync(claimsDirectory(stateDir), { recursive: true, mode: 0o700 });
-  writeRecord(claimPath(stateDir, record.machine), record);
+  const { path } = jobDirectory(stateDir, record.machine);
+  // What a killed prepare leaves of it goes with the job's directory.
+  writeRecord(claimPath(stateDir, record.machine), record, join(path, 'claim.json.new'));
 }
 
 /** Undefined where there is none, or none that can be read. */

@@ -71,9 +71,11 @@ export interface MachineRecord {
   readonly keptBuilds?: string | undefined;
 }
 
-/** @param path a record's file, in a directory that is root's alone. */
-export function writeRecord(path: string, record: MachineRecord): void {
-  const aside = `${path}.new`;
+/**
+ * @param path a record's file, in a directory that is root's alone.
+ * @param aside where it is written first, on the same file system; stays when we are killed.
+ */
+export function writeRecord(path: string, record: MachineRecord, aside = `${path}.new`): void {
   rmSync(aside, { force: true });
   writeFileSync(aside, `${JSON.stringify(record, undefined, 1)}\n`, { flag: 'wx', mode: 0o600 });
   renameSync(aside, path);
