@@ -31,13 +31,15 @@ export function parseDomain(xml: string): Domain {
     ),
     disks: elements.flatMap((_, index) => diskSource(elements, index)),
     allFiles: elements.flatMap(filesOf),
-    nvram: textAt('domain/os/nvram')?.trim() ?? nvramSource(elements),
+    nvram: nvramOf(elements),
     pools: elements.flatMap(({ attributes }) => attributes.get('pool') ?? []),
   };
 }
 
-/** Since libvirt 8.5 firmware variables may have a source like a disk's. */
-function nvramSource(elements: readonly XmlElement[]): string | undefined {
+/** Its text, or since libvirt 8.5 a source like a disk's. */
+function nvramOf(elements: readonly XmlElement[]): string | undefined {
+  const text = elements.find(({ path }) => path === 'domain/os/nvram')?.text.trim();
+  if (text !== undefined && text !== '') return text;
   return elements.find(({ path }) => path === 'domain/os/nvram/source')?.attributes.get('file');
 }
 

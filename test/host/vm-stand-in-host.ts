@@ -24,6 +24,13 @@ export async function installStandIn(program: string): Promise<void> {
   await writeFile(`/usr/local/bin/${program}`, start, { mode: 0o755 });
 }
 
+/** The host's other tests want no tools for virtual machines. */
+export async function removeStandIns(): Promise<void> {
+  for (const program of ['VBoxManage', 'vagrant']) {
+    await rm(`/usr/local/bin/${program}`, { force: true });
+  }
+}
+
 export interface TestUser {
   readonly name: string;
   readonly uid: number;

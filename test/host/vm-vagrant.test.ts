@@ -2,13 +2,14 @@
 import { existsSync } from 'node:fs';
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { VmClaim } from '../../src/vm/virtual-machine.ts';
 import { destroyVmsOfJob, installedKinds } from '../../src/vm/virtual-machines.ts';
 import {
   addUser,
   installStandIn,
   mayInstallStandIns,
+  removeStandIns,
   removeUser,
   StandInVagrant,
   StandInVirtualBox,
@@ -39,6 +40,8 @@ describe.skipIf(!mayInstallStandIns())('environments of Vagrant', () => {
     await installStandIn('VBoxManage');
     await installStandIn('vagrant');
   });
+
+  afterAll(removeStandIns);
 
   beforeEach(async () => {
     base = await mkdtemp('/var/tmp/vm-vagrant-');

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { VmClaim } from '../../src/vm/virtual-machine.ts';
 import { destroyVmsOfJob, installedKinds } from '../../src/vm/virtual-machines.ts';
 import {
@@ -11,6 +11,7 @@ import {
   mayInstallStandIns,
   networksLeft,
   removeNetworks,
+  removeStandIns,
   removeUser,
   setNetworks,
   StandInVirtualBox,
@@ -43,6 +44,8 @@ describe.skipIf(!mayInstallStandIns())('machines of VirtualBox', () => {
   beforeAll(async () => {
     await installStandIn('VBoxManage');
   });
+
+  afterAll(removeStandIns);
 
   beforeEach(async () => {
     base = await mkdtemp('/var/tmp/vm-virtualbox-');
