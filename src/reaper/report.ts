@@ -1,4 +1,5 @@
 /** What a run of the reaper has to say, for scripts and for people. */
+import { CommandError, Failure } from '../errors.ts';
 import type { Case, Kind } from './finding.ts';
 
 export type Result = 'removed' | 'kept' | 'failed' | 'would-remove';
@@ -62,7 +63,8 @@ function itemsOf(outcome: Outcome): readonly ReportItem[] {
     machine: machine ?? null,
     decision: result === 'kept' ? 'keep' : verdict.decision,
     reason: changed ?? verdict.reason,
-    proof: verdict.proof,
+    // What has changed speaks against it.
+    proof: changed === undefined ? verdict.proof : [],
     result,
     ...(error === undefined ? {} : { error: errorText(error) }),
   }));
@@ -70,8 +72,9 @@ function itemsOf(outcome: Outcome): readonly ReportItem[] {
 
 function errorText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const details = 'details' in error && Array.isArray(error.details) ? error.details : [];
-  return [error.message, ...details.map(String)].join(' ');
+  const details = error instanceof Failure ? error.details : [];
+  const said = error instanceof CommandError ? error.command.stderrTail.trim() : '';
+  return [error.message, ...details, said].filter((part) => part !== '').join(' ');
 }
 
 function countsOf(items: readonly ReportItem[]): Report['counts'] {
@@ -88,8 +91,8 @@ export function renderReport(report: Report): string {
   const rows = report.items.map(({ kind, name, result, reason, proof, error }) => [
     RESULT_WORDS[result],
     kind,
-    name,
-    error ?? [reason, ...proof].join('; '),
+    printable(name),
+    printable(error ?? [reason, ...proof].join('; ')),
   ]);
   const widths = [0, 1, 2].map((column) =>
     Math.max(...rows.map((row) => row[column]?.length ?? 0)),
@@ -101,6 +104,11 @@ export function renderReport(report: Report): string {
       .trimEnd(),
   );
   return [...lines, summary(report)].join('\n');
+}
+
+/** A job may have named the thing: no control characters, and none that change the direction of text. */
+function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 }
 
 const RESULT_WORDS: Readonly<Record<Result, string>> = {
