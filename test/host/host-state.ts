@@ -181,8 +181,8 @@ function statePaths(): string[] {
 
 /** GitLab Runner's directories, where it makes them and in the roots that tests make. */
 function tempDirs(): string[] {
-  const root = tmpdir();
-  return [root, ...directories(root).map((name) => join(root, name))]
+  return [...new Set([tmpdir(), '/tmp', '/var/tmp'])]
+    .flatMap((root) => [root, ...directories(root).map((name) => join(root, name))])
     .flatMap((path) => entries(path))
     .filter((path) => /\/custom-executor[^/]*$/.test(path));
 }

@@ -10,7 +10,7 @@
  *     more memory than it may   limits.test.ts, limits-v2.test.ts, where limits are enforced
  *     runner killed, restarted  here; at many points in kill-sweep.test.ts
  *     runner stopped for good   reap-gc.test.ts (b) and (c)
- *     host loses power          here, with what a boot finds planted
+ *     host loses power          power-loss.test.ts; here, with what a boot finds planted
  *     prepare fails half way    here; killed half way in kill-sweep.test.ts
  */
 import { execa } from 'execa';
