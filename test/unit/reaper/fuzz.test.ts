@@ -154,6 +154,7 @@ describe('texts', () => {
       const machine = machineOfLink(found);
       if (machine === undefined) continue;
       const names = [found.name, ...found.alternativeNames];
+      expect(parseMachineName(machine), source).toBeDefined();
       expect(names.includes(`ve-${machine}`) || names.includes(`vb-${machine}`), source).toBe(true);
     }
   });
