@@ -1,6 +1,7 @@
 /** vagrant(1), run as the user whose environments it is about. It runs their Vagrantfile, which is a program. */
 import { findProgram } from './find-program.ts';
 import { runAsUser } from './run-as-user.ts';
+import { VBOX_DAEMONS } from './vboxmanage.ts';
 
 export interface VagrantUser {
   readonly user: string;
@@ -13,6 +14,7 @@ async function vagrant(session: VagrantUser, args: readonly string[]): Promise<v
   await runAsUser({
     ...session,
     argv: [program, ...args],
+    daemons: VBOX_DAEMONS,
     // It would ask its maker for news.
     env: { VAGRANT_CHECKPOINT_DISABLE: '1', VAGRANT_NO_COLOR: '1' },
   });

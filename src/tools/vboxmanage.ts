@@ -14,6 +14,8 @@ export interface VBoxUser {
 }
 
 export const VBOX_PROGRAMS = ['VBoxManage', 'vboxmanage'] as const;
+/** What any call may start: one for all machines of the user (manual, "VirtualBox executables"). */
+export const VBOX_DAEMONS = ['VBoxSVC', 'VBoxXPCOMIPCD', 'VBoxNetDHCP', 'VBoxNetNAT'] as const;
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -21,7 +23,8 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 async function vboxmanage(session: VBoxUser, args: readonly string[]): Promise<string> {
   const program = (await findProgram(...VBOX_PROGRAMS)) ?? VBOX_PROGRAMS[0];
   // VBoxManage takes no "--"; what stands where a name may stand is a UUID or an absolute path.
-  const { stdout } = await runAsUser({ ...session, argv: [program, '--nologo', ...args] });
+  const argv = [program, '--nologo', ...args];
+  const { stdout } = await runAsUser({ ...session, argv, daemons: VBOX_DAEMONS });
   return stdout;
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { VmClaim } from '../../src/vm/virtual-machine.ts';
 import { destroyVmsOfJob, installedKinds } from '../../src/vm/virtual-machines.ts';
+import { waitFor } from './driver.ts';
 import {
   addUser,
   installStandIn,
@@ -108,6 +109,15 @@ describe.skipIf(!mayInstallStandIns())('environments of Vagrant', () => {
     await destroyOfJob({ commandTimeoutSec: 2 });
     expect(performance.now() - startedAt).toBeLessThan(60_000);
     expect(await vbox.names()).toEqual([]);
+  });
+
+  it('ends what a Vagrantfile leaves running', async () => {
+    await vagrant.environment(job, await vbox.machine('leaving'), 'leave');
+    await vbox.save();
+    await vagrant.save();
+    expect((await destroyOfJob()).failures).toEqual([]);
+    const pid = await readFile(join(vagrant.user.home, 'left'), 'utf8');
+    await waitFor('its end', () => !existsSync(`/proc/${pid}/cmdline`));
   });
 
   it('finds the machine of an environment whose index entry is lost', async () => {
