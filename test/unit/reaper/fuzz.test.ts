@@ -210,6 +210,7 @@ describe('verdicts', () => {
       stages: pick([[], [], [7]]),
       creator: known?.creator === undefined ? 'unknown' : pick(['lives', 'gone']),
       runner: pick(['lives', 'gone', 'unknown']),
+      isEnded: below(4) === 0,
       stragglers: pick([[], [8, 9]]),
       gitlab: pick(['unknown', 'unknown', 'runs', 'over']),
     });
@@ -227,7 +228,7 @@ describe('verdicts', () => {
   function mayGoOn(job: JobEvidence): boolean {
     const { known, unit } = job;
     const runs = job.hasProcesses || ['active', 'activating', 'deactivating'].includes(unit);
-    if (known === undefined || !runs || job.runner === 'gone') return false;
+    if (known === undefined || !runs || job.runner === 'gone' || job.isEnded) return false;
     return job.gitlab !== 'over' && Date.parse(known.deadline) + 60_000 >= NOW;
   }
 
@@ -240,18 +241,11 @@ describe('verdicts', () => {
     expect(proof, told).toContain('no stage runs');
     expect(proof.includes('nobody has its lock'), told).toBe(job.lock !== 'held');
     const { known } = job;
-    const proofs = [
-      known === undefined,
-      job.runner === 'gone',
-      job.gitlab === 'over',
-      known !== undefined && Date.parse(known.deadline) < NOW,
-      !job.hasProcesses && ['inactive', 'failed', 'absent'].includes(job.unit),
-    ];
-    expect(proofs, told).toContain(true);
-    expect(
-      job.runner === 'gone' && known?.isKept === true && proofs.filter(Boolean).length === 1,
-      told,
-    ).toBe(false);
+    const isOver = known !== undefined && Date.parse(known.deadline) < NOW;
+    const isDown = !job.hasProcesses && ['inactive', 'failed', 'absent'].includes(job.unit);
+    const isLeft = job.runner === 'gone' || job.isEnded || job.gitlab === 'over';
+    const isKept = known?.isKept === true;
+    expect(known === undefined || isOver || isDown || (isLeft && !isKept), told).toBe(true);
   });
 
   times(400, 'attempts', () => {

@@ -187,6 +187,7 @@ describe('GitLab’s word', () => {
 describe('what speaks for life comes before every proof of death', () => {
   const dead: readonly [string, Partial<JobEvidence>][] = [
     ['no Runner', { runner: 'gone' }],
+    ['a Runner that has ended it', { isEnded: true }],
     ['no machine', down],
     ['no record', unknown],
     ['nothing but a directory', { ...unknown, ...down }],
@@ -228,6 +229,7 @@ describe('its proof', () => {
       { runner: 'gone' },
       [`process 12 of boot ${BOOT.slice(0, 8)} is gone`, 'no stage runs', 'nobody has its lock'],
     ],
+    [{ isEnded: true }, ['/tmp/custom-executor7 is gone', 'no stage runs', 'nobody has its lock']],
     [
       down,
       [
