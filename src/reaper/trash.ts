@@ -22,13 +22,26 @@ export async function trashCases(stateDir: string): Promise<readonly Case[]> {
     verdict: sweeps.has(item)
       ? keep('its sweep is at work', sweepUnitName(item))
       : remove('its sweep did not finish', 'no sweep is at work on it'),
-    remove: async (signal) => {
-      await unmountBelow(join(trashDirectory(stateDir), item));
-      await startSweep(stateDir, item);
-      await sweepEnd(stateDir, item, signal);
-      return undefined;
-    },
+    remove: (signal) => sweepAgain(stateDir, item, signal),
   }));
+}
+
+/** An item is in the trash a moment before systemd starts its sweep, and this may be the moment. */
+async function sweepAgain(
+  stateDir: string,
+  item: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const path = join(trashDirectory(stateDir), item);
+  await unmountBelow(path);
+  try {
+    await startSweep(stateDir, item);
+  } catch (error) {
+    if (existsSync(path) && !(await sweepsAtWork()).includes(item)) throw error;
+    return 'its own sweep has begun';
+  }
+  await sweepEnd(stateDir, item, signal);
+  return undefined;
 }
 
 export function trashItems(stateDir: string): readonly string[] {
