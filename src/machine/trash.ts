@@ -31,13 +31,18 @@ export function sweepUnit(stateDir: string, item: string): TransientUnit {
       `BindPaths=${trash}:${trash}:norbind`,
       // A job with CAP_LINUX_IMMUTABLE may have made files immutable; without chattr they stay.
       `ExecStartPre=-/usr/bin/chattr -R -f -i -a -- ${path}`,
+      `ExecStartPre=-${REMOVE.join(' ')} ${path}`,
+      // For what is left: chattr(1) passes over what is deeper than a path can be long, find(1) does not.
+      `ExecStartPre=-/usr/bin/find ${path} -xdev -execdir /usr/bin/chattr -f -i -a -- {} +`,
       'IOSchedulingClass=idle',
       'CPUWeight=20',
       ...CONFINEMENT,
     ],
-    argv: ['/bin/rm', '--recursive', '--force', '--one-file-system', '--', path],
+    argv: [...REMOVE, path],
   };
 }
+
+const REMOVE = ['/bin/rm', '--recursive', '--force', '--one-file-system', '--'] as const;
 
 /** All that a deletion of foreign files needs, and no more; docs/security.md has the figure. */
 const CONFINEMENT = [
