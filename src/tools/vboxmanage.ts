@@ -38,6 +38,11 @@ export function isLocked(error: unknown): boolean {
   return hasCode(error, 'VBOX_E_INVALID_OBJECT_STATE', '0x80bb0007');
 }
 
+/** Whether another machine, a snapshot or a child disk needs the medium. */
+export function isInUse(error: unknown): boolean {
+  return hasCode(error, 'VBOX_E_OBJECT_IN_USE', '0x80bb000c');
+}
+
 function hasCode(error: unknown, name: string, code: string): boolean {
   if (!(error instanceof CommandError)) return false;
   return error.command.stderrTail.includes(name) || error.command.stderrTail.includes(code);
@@ -60,6 +65,8 @@ export interface VBoxAttachment {
   readonly device: string;
   /** UUID of the medium. */
   readonly medium: string;
+  /** Its file, as the machine itself names it. */
+  readonly location: string | undefined;
 }
 
 export interface VBoxMachine {
@@ -107,11 +114,7 @@ export function parseMachine(text: string, id: string): VBoxMachine {
     configFile: values.get('CfgFile'),
     snapshotFolder: values.get('SnapFldr'),
     description: values.get('description') ?? '',
-    attachments: [...values].flatMap(([key, medium]) => {
-      const [, controller, port, device] = /^(.*)-ImageUUID-(\d+)-(\d+)$/.exec(key) ?? [];
-      if (controller === undefined || port === undefined || device === undefined) return [];
-      return UUID.test(medium) ? [{ controller, port, device, medium }] : [];
-    }),
+    attachments: attachmentsOf(values),
     hostOnlyInterfaces: [
       ...new Set(
         [...values]
@@ -122,6 +125,15 @@ export function parseMachine(text: string, id: string): VBoxMachine {
     hasSnapshots: values.has('SnapshotName'),
     vagrantFolder: sharedFolder(values, 'vagrant'),
   };
+}
+
+function attachmentsOf(values: ReadonlyMap<string, string>): VBoxAttachment[] {
+  return [...values].flatMap(([key, medium]) => {
+    const [, controller, port, device] = /^(.*)-ImageUUID-(\d+)-(\d+)$/s.exec(key) ?? [];
+    if (controller === undefined || port === undefined || device === undefined) return [];
+    const location = values.get(`${controller}-${port}-${device}`);
+    return UUID.test(medium) ? [{ controller, port, device, medium, location }] : [];
+  });
 }
 
 function sharedFolder(values: ReadonlyMap<string, string>, name: string): string | undefined {
@@ -175,23 +187,22 @@ export async function listDisks(session: VBoxUser): Promise<VBoxDisk[]> {
   return parseDisks(await vboxmanage(session, ['list', 'hdds']));
 }
 
-/** Parses `list hdds`: paragraphs of `Key: value`. */
+/**
+ * Parses `list hdds`: paragraphs of `Key: value`. A path may hold a newline and so imitate another
+ * disk; a UUID that occurs twice is left out.
+ */
 export function parseDisks(text: string): VBoxDisk[] {
-  return parseParagraphs(text).flatMap((values) => {
+  const disks = parseParagraphs(text).flatMap((values) => {
     const id = values.get('UUID');
-    const location = values.get('Location');
-    const parent = values.get('Parent UUID');
-    if (id === undefined || !UUID.test(id) || location?.startsWith('/') !== true) return [];
+    const location = values.get('Location') ?? '';
+    const parent = values.get('Parent UUID') ?? '';
+    if (id === undefined || !UUID.test(id)) return [];
     const state = values.get('State') ?? '';
-    return [
-      {
-        id,
-        state,
-        location,
-        parent: parent !== undefined && UUID.test(parent) ? parent : undefined,
-      },
-    ];
+    return [{ id, state, location, parent: UUID.test(parent) ? parent : undefined }];
   });
+  const times = new Map<string, number>();
+  for (const { id } of disks) times.set(id, (times.get(id) ?? 0) + 1);
+  return disks.filter(({ id, location }) => times.get(id) === 1 && location.startsWith('/'));
 }
 
 export async function listHostOnlyInterfaces(session: VBoxUser): Promise<string[]> {

@@ -19,12 +19,12 @@ import {
   powerOffMachine,
   showMachine,
   unregisterMachine,
-  type VBoxDisk,
+  type VBoxAttachment,
   type VBoxMachine,
   type VBoxUser,
 } from '../tools/vboxmanage.ts';
 import { isAtOrBelow } from './ownership.ts';
-import { exists, isInside, resolvePath } from './paths.ts';
+import { exists, isInside, removeFileBelow, resolvePath } from './paths.ts';
 import type { VirtualMachine, VmDestroyContext } from './virtual-machine.ts';
 import { removeUnusedNetworks } from './virtualbox-tidy.ts';
 import { accountOf, runsMachine, sessionOf, virtualBoxProcesses } from './virtualbox-users.ts';
@@ -90,30 +90,39 @@ async function unregister(
   { folder, directories }: OwnPlaces,
 ): Promise<void> {
   const places = folder === undefined ? directories : [folder, ...directories];
-  const disks = await attachedDisks(session, machine);
-  const foreign: VBoxDisk[] = [];
-  for (const disk of disks) if (!(await isInside(disk.location, places))) foreign.push(disk);
   if (machine.state === 'saved' || machine.state === 'aborted-saved') {
     await discardSavedState(session, machine.id).catch(ignoreFailure);
   }
+  const own: VBoxAttachment[] = [];
   let isAllOwn = machine.state !== 'inaccessible';
   for (const attachment of machine.attachments) {
-    if (!foreign.some(({ id }) => id === attachment.medium)) continue;
-    const isOff = await detachDisk(session, machine.id, attachment).then(() => true, ignoreFailure);
-    if (isOff !== true) isAllOwn = false;
+    const { location } = attachment;
+    if (location !== undefined && (await isInside(location, places))) own.push(attachment);
+    else if (!(await detached(session, machine.id, attachment))) isAllOwn = false;
   }
   // Which disks a snapshot refers to is not told, so its machine goes without its disks.
   const withDisks = isAllOwn && !machine.hasSnapshots;
   await untilUnlocked(() => unregisterMachine(session, machine.id, withDisks));
   if (withDisks) return;
-  const own = disks.filter((disk) => !foreign.includes(disk));
-  for (const { id } of own) await closeDisk(session, id, true).catch(ignoreFailure);
+  for (const { medium, location } of own) {
+    await closeDisk(session, medium, true).catch(ignoreFailure);
+    // What unregistering has closed already is only a file; in the folder it goes with that.
+    if (location !== undefined) await removeFileBelow(location, directories).catch(ignoreFailure);
+  }
 }
 
-async function attachedDisks(session: VBoxUser, machine: VBoxMachine): Promise<VBoxDisk[]> {
-  if (machine.attachments.length === 0) return [];
-  const media = new Set(machine.attachments.map(({ medium }) => medium));
-  return (await listDisks(session)).filter(({ id }) => media.has(id));
+async function detached(
+  session: VBoxUser,
+  id: string,
+  attachment: VBoxAttachment,
+): Promise<boolean> {
+  try {
+    await untilUnlocked(() => detachDisk(session, id, attachment));
+    return true;
+  } catch (error) {
+    ignoreFailure(error);
+    return false;
+  }
 }
 
 async function untilUnlocked(step: () => Promise<void>): Promise<void> {

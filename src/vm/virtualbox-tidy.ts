@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { findAccount, parsePasswd } from '../tools/getent.ts';
 import {
   closeDisk,
+  isInUse,
   isUnknownObject,
   listDisks,
   listHostOnlyInterfaces,
@@ -45,7 +46,7 @@ async function close(session: VBoxUser, id: string, andDelete: boolean): Promise
   try {
     await closeDisk(session, id, andDelete);
   } catch (error) {
-    if (!isUnknownObject(error)) throw error;
+    if (!isUnknownObject(error) && !isInUse(error)) throw error;
   }
 }
 

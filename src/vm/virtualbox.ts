@@ -8,14 +8,7 @@
 import { basename, dirname } from 'node:path';
 import { findProgram } from '../tools/find-program.ts';
 import type { Account } from '../tools/getent.ts';
-import {
-  listDisks,
-  listMachines,
-  showMachine,
-  VBOX_PROGRAMS,
-  type VBoxDisk,
-  type VBoxMachine,
-} from '../tools/vboxmanage.ts';
+import { listMachines, showMachine, VBOX_PROGRAMS, type VBoxMachine } from '../tools/vboxmanage.ts';
 import { joinMarks, marksInText, type Marks } from './marks.ts';
 import { evidencePaths } from './paths.ts';
 import { readMachineIndex, virtualBoxId } from './vagrant-index.ts';
@@ -68,14 +61,13 @@ async function listOf(
   const session = sessionOf(account.name, context);
   const ids = await listMachines(session);
   if (ids.length === 0) return [];
-  const disks = await listDisks(session);
   const environments = await vagrantEnvironments(account);
   const own = processes.filter(({ uid }) => uid === account.uid);
   const found: VirtualMachine[] = [];
   for (const id of ids) {
     const machine = await showMachine(session, id);
     if (machine === undefined) continue;
-    const files = await filesOf(machine, disks, environments.get(id));
+    const files = await filesOf(machine, environments.get(id));
     found.push(describe(machine, { account, processes: own, files }));
   }
   return found;
@@ -93,14 +85,12 @@ async function vagrantEnvironments(account: Account): Promise<ReadonlyMap<string
 
 function filesOf(
   machine: VBoxMachine,
-  disks: readonly VBoxDisk[],
   environment: string | undefined,
 ): Promise<readonly string[]> {
-  const attached = new Set(machine.attachments.map(({ medium }) => medium));
   return evidencePaths([
     machine.configFile,
     machine.snapshotFolder,
-    ...disks.filter(({ id }) => attached.has(id)).map(({ location }) => location),
+    ...machine.attachments.map(({ location }) => location),
     environment,
     machine.vagrantFolder,
   ]);

@@ -160,7 +160,7 @@ describe.skipIf(!mayInstallStandIns())('machines of VirtualBox', () => {
 
   it('leaves a disk alone that only a snapshot of the machine refers to', async () => {
     const golden = await vbox.disk(join(base, 'golden.vdi'));
-    const own = await vbox.disk(join(job, 'test/own.vdi'));
+    const own = await vbox.disk(join(job, 'beside.vdi'));
     await vbox.machine('test', {
       in: job,
       disks: [own.id],
@@ -170,6 +170,7 @@ describe.skipIf(!mayInstallStandIns())('machines of VirtualBox', () => {
     await vbox.save();
     expect((await destroyOfJob()).failures).toEqual([]);
     expect(existsSync(golden.location)).toBe(true);
+    expect(existsSync(own.location)).toBe(false);
     expect(existsSync(join(job, 'test'))).toBe(false);
   });
 

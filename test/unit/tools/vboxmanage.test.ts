@@ -75,7 +75,15 @@ describe('showvminfo --machinereadable', () => {
       snapshotFolder: '/home/ci/VirtualBox VMs/vagrant-test_default_1665781960041_56631/Snapshots',
       description:
         'made by CI\n_CI_JOB_TAG=runner-1-project-2-concurrent-0-3\nCfgFile="/srv/forged.vbox',
-      attachments: [{ controller: 'SATA Controller', port: '0', device: '0', medium: B }],
+      attachments: [
+        {
+          controller: 'SATA Controller',
+          port: '0',
+          device: '0',
+          medium: B,
+          location: '/home/ci/VirtualBox VMs/x/box-disk001.vmdk',
+        },
+      ],
       hostOnlyInterfaces: ['vboxnet3'],
       hasSnapshots: false,
       vagrantFolder: '/builds/x',
@@ -143,6 +151,15 @@ Location:       /x
       },
       { id: B, parent: A, state: 'inaccessible', location: '/home/u/vms/data.vdi' },
     ]);
+  });
+});
+
+describe('a disk whose path imitates another disk', () => {
+  it('takes the other away from nobody', () => {
+    const text = `UUID:           ${A}\nLocation:       /home/me/mine.vdi\n
+UUID:           ${B}\nLocation:       /builds/job/a\n
+UUID:           ${A}\nLocation:       /builds/job/b\n`;
+    expect(parseDisks(text).map(({ id }) => id)).toEqual([B]);
   });
 });
 
