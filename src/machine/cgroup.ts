@@ -134,8 +134,9 @@ function killAtOnce(cgroup: string): boolean {
 function processesIn(cgroup: string): number[] {
   const own = readOrEmpty(join(cgroup, 'cgroup.procs'))
     .split('\n')
-    .filter((line) => line !== '')
-    .map(Number);
+    .map(Number)
+    // 0 is a process of another PID namespace (cgroups(7)), and to kill(2) our own process group.
+    .filter((pid) => pid > 0);
   return [...own, ...groupsBelow(cgroup).flatMap((group) => processesIn(group))];
 }
 
