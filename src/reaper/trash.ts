@@ -48,11 +48,14 @@ export function trashItems(stateDir: string): readonly string[] {
   return entriesOf(trashDirectory(stateDir));
 }
 
-/** Waits until nothing is being swept any more, or `signal` ends the wait. */
+/** Waits until nothing that is there now is being swept any more, or `signal` ends the wait. */
 export async function waitForSweeps(stateDir: string, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && trashItems(stateDir).length > 0) {
-    if ((await sweepsAtWork()).length === 0) return;
-    await sleep(POLL_MS);
+  // Jobs that end meanwhile bring more, on a busy host without end.
+  let left = trashItems(stateDir);
+  while (!signal.aborted && left.length > 0) {
+    const sweeps = await sweepsAtWork();
+    left = trashItems(stateDir).filter((item) => left.includes(item) && sweeps.includes(item));
+    if (left.length > 0) await sleep(POLL_MS);
   }
 }
 
