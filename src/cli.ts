@@ -181,7 +181,13 @@ async function runYargs(argv: readonly string[], signal: AbortSignal): Promise<n
     (command) =>
       command
         .option('dry-run', { type: 'boolean', describe: 'say what would go, and change nothing' })
-        .option('json', { type: 'boolean', describe: 'print JSON' }),
+        .option('json', { type: 'boolean', describe: 'print JSON' })
+        // To yargs `--dry-run=yes` is false, and a flag that is given twice is neither.
+        .coerce(['dry-run', 'json'], (given: boolean | boolean[]) => [given].flat().includes(true))
+        .check(() => {
+          requireBareFlags(argv);
+          return true;
+        }),
     async (args) => {
       status = await (await import('./commands/reap.ts')).reap(args, signal);
     },
@@ -224,4 +230,12 @@ async function runYargs(argv: readonly string[], signal: AbortSignal): Promise<n
 
   await cli.parseAsync();
   return status;
+}
+
+/** @throws UsageError for a flag of `reap` that is given a value. */
+function requireBareFlags(argv: readonly string[]): void {
+  for (const word of argv) {
+    const [, flag] = /^--(dry-run|json)=/.exec(word) ?? [];
+    if (flag !== undefined) throw new UsageError(`${word}: --${flag} takes no value.`);
+  }
 }
