@@ -102,6 +102,11 @@ export async function showMachine(session: VBoxUser, id: string): Promise<VBoxMa
   }
 }
 
+/** A machine of which only its process is known. */
+export function unregisteredMachine(id: string): VBoxMachine {
+  return parseMachine('VMState="running"', id);
+}
+
 /** Parses `showvminfo --machinereadable`. */
 export function parseMachine(text: string, id: string): VBoxMachine {
   const values = parseMachineReadable(text);

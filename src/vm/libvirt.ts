@@ -2,8 +2,7 @@
  * Domains of libvirt's system daemon. It starts their processes itself, with an environment of its
  * own: a job is known by its directories and by the marks that it wrote into the description.
  */
-import { Failure, HostError } from '../errors.ts';
-import { warn } from '../log.ts';
+import { HostError } from '../errors.ts';
 import { findProgram } from '../tools/find-program.ts';
 import {
   destroyDomain,
@@ -20,7 +19,13 @@ import {
 import { parseDomain, parsePool, type DiskSource, type Domain } from './domain-xml.ts';
 import { joinMarks } from './marks.ts';
 import { evidencePaths, exists, isInside, removeFileBelow, resolvePath } from './paths.ts';
-import type { VirtualMachine, VmBackend, VmContext, VmDestroyContext } from './virtual-machine.ts';
+import type {
+  VirtualMachine,
+  VmBackend,
+  VmContext,
+  VmDestroyContext,
+  VmListing,
+} from './virtual-machine.ts';
 import { findProcesses, type VmProcess } from './vm-processes.ts';
 
 /** libvirtd(8), virtqemud(8): one of them, or systemd for it, listens here. */
@@ -44,23 +49,22 @@ function virshOf({ commandTimeoutSec, signal }: VmContext): Virsh {
   return { timeoutSec: commandTimeoutSec, signal };
 }
 
-async function list(context: VmContext): Promise<VirtualMachine[]> {
+async function list(context: VmContext): Promise<VmListing> {
   const virsh = virshOf(context);
   const ids = await listDomains(virsh);
-  if (ids.length === 0) return [];
-  const processes = await findProcesses((program) => program.startsWith('qemu'));
+  if (ids.length === 0) return { found: [], failures: [] };
+  const processes = (await findProcesses((name) => name.startsWith('qemu'))).filter(isOfLibvirt);
   const found: VirtualMachine[] = [];
+  const failures: unknown[] = [];
   for (const id of ids) {
     try {
       const vm = await describe(virsh, id, processes);
       if (vm !== undefined) found.push(vm);
     } catch (error) {
-      // One domain that cannot be read must not hide the others.
-      if (context.signal?.aborted === true || !(error instanceof Failure)) throw error;
-      warn(`Domain ${id} of libvirt is left alone: ${error.message}`);
+      failures.push(error);
     }
   }
-  return found;
+  return { found, failures };
 }
 
 async function describe(
@@ -85,6 +89,14 @@ async function describe(
     files: await evidencePaths([...disks, domain.nvram]),
     pids: running.map(({ pid }) => pid),
   };
+}
+
+/**
+ * libvirt has systemd-machined put its processes into scopes of these names, where no user gets a
+ * process of his own: whoever only looks like a domain's process is believed nothing.
+ */
+export function isOfLibvirt({ cgroups }: Pick<VmProcess, 'cgroups'>): boolean {
+  return /^\d+:[^:]*:\/machine\.slice\/machine-qemu[^/]*\.scope(\/|$)/m.test(cgroups);
 }
 
 /** libvirt gives each process its domain: `qemu-system-… -uuid UUID`. */

@@ -15,7 +15,7 @@ import {
 } from '../tools/machinectl-list.ts';
 import { joinMarks } from './marks.ts';
 import { evidencePaths } from './paths.ts';
-import type { VirtualMachine, VmBackend, VmContext } from './virtual-machine.ts';
+import type { VirtualMachine, VmBackend, VmContext, VmListing } from './virtual-machine.ts';
 import { isInJobMachine, readParent, readProcess } from './vm-processes.ts';
 
 /** machined keeps a file for each machine, and a link to it named "unit:" and its unit. */
@@ -45,14 +45,14 @@ function unitOf(machine: string): string {
   return `${machine}.service`;
 }
 
-async function list(context: VmContext): Promise<VirtualMachine[]> {
+async function list(context: VmContext): Promise<VmListing> {
   const asking = askingOf(context);
   const found: VirtualMachine[] = [];
   for (const listed of await listRegisteredMachines(asking)) {
     const vm = await describe(listed, asking);
     if (vm !== undefined) found.push(vm);
   }
-  return found;
+  return { found, failures: [] };
 }
 
 function askingOf({ commandTimeoutSec, signal }: VmContext): Asking {

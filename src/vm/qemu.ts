@@ -4,9 +4,9 @@
  */
 import { findProgram } from '../tools/find-program.ts';
 import { findUserName } from '../tools/getent.ts';
-import { isListening } from './libvirt.ts';
+import { isListening, isOfLibvirt } from './libvirt.ts';
 import { evidencePaths } from './paths.ts';
-import type { VirtualMachine, VmBackend } from './virtual-machine.ts';
+import type { VirtualMachine, VmBackend, VmListing } from './virtual-machine.ts';
 import {
   endProcess,
   filesWritten,
@@ -35,12 +35,7 @@ export function isQemu(program: string): boolean {
   return /^(qemu-system-[\w.-]+|qemu-kvm|kvm|qemu)$/.test(program);
 }
 
-/** libvirt puts its processes into scopes of systemd-machined with these names. */
-export function isOfLibvirt({ cgroups }: Pick<VmProcess, 'cgroups'>): boolean {
-  return /\/machine-qemu[^/]*\.scope(\/|$)/m.test(cgroups);
-}
-
-async function list(): Promise<VirtualMachine[]> {
+async function list(): Promise<VmListing> {
   const hasLibvirt = await isListening();
   const found: VirtualMachine[] = [];
   for (const process of await findProcesses(isQemu)) {
@@ -48,7 +43,7 @@ async function list(): Promise<VirtualMachine[]> {
     if (isInJobMachine(process) || (hasLibvirt && isOfLibvirt(process))) continue;
     found.push(await describe(process));
   }
-  return found;
+  return { found, failures: [] };
 }
 
 async function describe(process: VmProcess): Promise<VirtualMachine> {

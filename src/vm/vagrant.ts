@@ -10,7 +10,13 @@ import { destroyEnvironment, pruneIndex, type VagrantUser } from '../tools/vagra
 import { showMachine } from '../tools/vboxmanage.ts';
 import { evidencePaths, removeFileBelow } from './paths.ts';
 import { idFile, readMachineIndex, virtualBoxId, type VagrantEntry } from './vagrant-index.ts';
-import type { VirtualMachine, VmBackend, VmContext, VmDestroyContext } from './virtual-machine.ts';
+import type {
+  VirtualMachine,
+  VmBackend,
+  VmContext,
+  VmDestroyContext,
+  VmListing,
+} from './virtual-machine.ts';
 
 /** Vagrant is slow to start, and waits for its provider in turn. */
 const PATIENCE = 3;
@@ -22,15 +28,20 @@ export const vagrant: VmBackend = {
   destroy,
 };
 
-async function list(context: VmContext): Promise<VirtualMachine[]> {
+async function list(context: VmContext): Promise<VmListing> {
   const found: VirtualMachine[] = [];
+  const failures: unknown[] = [];
   for (const user of new Set(context.users)) {
-    const account = await findAccount(user);
-    for (const entry of account === undefined ? [] : await readMachineIndex(account)) {
-      found.push(await describe(entry, user));
+    try {
+      const account = await findAccount(user);
+      for (const entry of account === undefined ? [] : await readMachineIndex(account)) {
+        found.push(await describe(entry, user));
+      }
+    } catch (error) {
+      failures.push(error);
     }
   }
-  return found;
+  return { found, failures };
 }
 
 async function describe(entry: VagrantEntry, owner: string): Promise<VirtualMachine> {

@@ -51,12 +51,20 @@ export interface VmDestroyContext extends VmContext {
   readonly directories: readonly string[];
 }
 
+export interface VmListing {
+  readonly found: readonly VirtualMachine[];
+  readonly failures: readonly unknown[];
+}
+
 export interface VmBackend {
   readonly kind: VmKind;
   /** Whether the kind's tool is installed, without starting a process. */
   isThere(): Promise<boolean>;
-  /** @throws Failure when the tool gave no usable answer. */
-  list(context: VmContext): Promise<VirtualMachine[]>;
+  /**
+   * What could be seen, and why the rest could not.
+   * @throws Failure when nothing could be seen.
+   */
+  list(context: VmContext): Promise<VmListing>;
   /** @throws Failure that says what is left. One that is gone already is no failure. */
   destroy(vm: VirtualMachine, context: VmDestroyContext): Promise<void>;
   /** What the kind keeps besides machines: indexes, networks, disks and pools without a machine. */

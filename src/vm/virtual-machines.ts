@@ -47,7 +47,9 @@ export async function listVirtualMachines(
   const failures: VmFailure[] = [];
   const lists = kinds.map(async (kind) => {
     try {
-      found.push(...(await (await BACKENDS[kind]()).list(context)));
+      const listing = await (await BACKENDS[kind]()).list(context);
+      found.push(...listing.found);
+      failures.push(...listing.failures.map((error) => ({ kind, error })));
     } catch (error) {
       failures.push({ kind, error });
     }

@@ -27,7 +27,13 @@ import { isAtOrBelow } from './ownership.ts';
 import { exists, isInside, removeFileBelow, resolvePath } from './paths.ts';
 import type { VirtualMachine, VmDestroyContext } from './virtual-machine.ts';
 import { removeUnusedNetworks } from './virtualbox-tidy.ts';
-import { accountOf, runsMachine, sessionOf, virtualBoxProcesses } from './virtualbox-users.ts';
+import {
+  accountOf,
+  hasUsedVirtualBox,
+  runningMachine,
+  sessionOf,
+  virtualBoxProcesses,
+} from './virtualbox-users.ts';
 import { endProcess } from './vm-processes.ts';
 
 /** States without a process, from the SDK reference, MachineState. */
@@ -42,8 +48,11 @@ export async function destroyVirtualBox(
 ): Promise<void> {
   const account = await accountOf(vm);
   const session = sessionOf(vm.owner, context);
-  const before = await showMachine(session, vm.id);
-  if (before === undefined) return;
+  const before = (await hasUsedVirtualBox(account)) ? await showMachine(session, vm.id) : undefined;
+  if (before === undefined) {
+    await endProcessesOf(vm.id, account.uid);
+    return;
+  }
   const folder = await ownFolder(before);
   if (!OFFLINE.test(before.state)) await powerOff(session, vm.id, account.uid);
   const machine = (await showMachine(session, vm.id)) ?? before;
@@ -63,8 +72,12 @@ async function powerOff(session: VBoxUser, id: string, uid: number): Promise<voi
     await step(session, id).catch(ignoreFailure);
     if (await waitUntilOffline(session, id)) return;
   }
+  await endProcessesOf(id, uid);
+}
+
+async function endProcessesOf(id: string, uid: number): Promise<void> {
   for (const process of await virtualBoxProcesses()) {
-    if (process.uid === uid && runsMachine(process, id)) await endProcess(process);
+    if (process.uid === uid && runningMachine(process) === id) await endProcess(process);
   }
 }
 

@@ -7,6 +7,8 @@ import { exists } from './paths.ts';
 import type { VirtualMachine, VmContext } from './virtual-machine.ts';
 import { findProcesses, isInJobMachine, type VmProcess } from './vm-processes.ts';
 
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 export function sessionOf(user: string, { commandTimeoutSec, signal }: VmContext): VBoxUser {
   return { user, timeoutSec: commandTimeoutSec, signal };
 }
@@ -36,11 +38,12 @@ export async function virtualBoxProcesses(): Promise<VmProcess[]> {
   return all.filter((process) => !isInJobMachine(process));
 }
 
-/** `VBoxHeadless --comment NAME --startvm UUID …`, as VBoxSVC starts it. */
-export function runsMachine({ argv }: Pick<VmProcess, 'argv'>, id: string): boolean {
-  if (basename(argv[0] ?? '') === 'VBoxSVC') return false;
-  const at = argv.findIndex((word) => word === '--startvm' || word === '-startvm' || word === '-s');
-  return (at >= 0 && argv[at + 1] === id) || argv.includes(`--startvm=${id}`);
+/** The machine whose process it is: `VBoxHeadless --comment NAME --startvm UUID …`. */
+export function runningMachine({ argv }: Pick<VmProcess, 'argv'>): string | undefined {
+  if (basename(argv[0] ?? '') === 'VBoxSVC') return undefined;
+  const at = argv.findIndex((word) => /^(--?startvm|-s)$/.test(word));
+  const id = at >= 0 ? argv[at + 1] : argv.find((w) => w.startsWith('--startvm='))?.slice(10);
+  return id !== undefined && UUID.test(id) ? id : undefined;
 }
 
 /** @throws HostError for an owner that the host no longer has. */

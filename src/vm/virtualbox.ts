@@ -7,17 +7,23 @@
  */
 import { basename, dirname } from 'node:path';
 import { findProgram } from '../tools/find-program.ts';
-import type { Account } from '../tools/getent.ts';
-import { listMachines, showMachine, VBOX_PROGRAMS, type VBoxMachine } from '../tools/vboxmanage.ts';
+import { findAccount, type Account } from '../tools/getent.ts';
+import {
+  listMachines,
+  showMachine,
+  unregisteredMachine,
+  VBOX_PROGRAMS,
+  type VBoxMachine,
+} from '../tools/vboxmanage.ts';
 import { joinMarks, marksInText, type Marks } from './marks.ts';
 import { evidencePaths } from './paths.ts';
 import { readMachineIndex, virtualBoxId } from './vagrant-index.ts';
-import type { VirtualMachine, VmBackend, VmContext } from './virtual-machine.ts';
+import type { VirtualMachine, VmBackend, VmContext, VmListing } from './virtual-machine.ts';
 import {
-  runsMachine,
+  hasUsedVirtualBox,
+  runningMachine,
   sessionOf,
   virtualBoxProcesses,
-  virtualBoxUsers,
 } from './virtualbox-users.ts';
 import type { VmProcess } from './vm-processes.ts';
 
@@ -30,27 +36,21 @@ export const virtualbox: VmBackend = {
   tidy: async (context) => (await import('./virtualbox-tidy.ts')).tidyVirtualBox(context),
 };
 
-async function listOfAllUsers(context: VmContext): Promise<VirtualMachine[]> {
-  const accounts = await virtualBoxUsers(context.users);
-  if (accounts.length === 0) return [];
+async function listOfAllUsers(context: VmContext): Promise<VmListing> {
   const processes = await virtualBoxProcesses();
   const found: VirtualMachine[] = [];
   const failures: unknown[] = [];
-  for (const account of accounts) {
+  for (const user of new Set(context.users)) {
     try {
-      found.push(...(await listOf(account, processes, context)));
+      const account = await findAccount(user);
+      if (account === undefined) continue;
+      const own = processes.filter(({ uid }) => uid === account.uid);
+      found.push(...(await listOf(account, own, context)));
     } catch (error) {
       failures.push(error);
     }
   }
-  if (failures.length > 0 && found.length === 0) {
-    throw failures.length === 1 ? failures[0] : new AggregateError(failures, sentences(failures));
-  }
-  return found;
-}
-
-function sentences(errors: readonly unknown[]): string {
-  return errors.map((error) => (error instanceof Error ? error.message : String(error))).join(' ');
+  return { found, failures };
 }
 
 async function listOf(
@@ -59,16 +59,20 @@ async function listOf(
   context: VmContext,
 ): Promise<VirtualMachine[]> {
   const session = sessionOf(account.name, context);
-  const ids = await listMachines(session);
-  if (ids.length === 0) return [];
-  const environments = await vagrantEnvironments(account);
-  const own = processes.filter(({ uid }) => uid === account.uid);
+  const ids = (await hasUsedVirtualBox(account)) ? await listMachines(session) : [];
+  const environments =
+    ids.length > 0 ? await vagrantEnvironments(account) : new Map<string, string>();
   const found: VirtualMachine[] = [];
   for (const id of ids) {
     const machine = await showMachine(session, id);
     if (machine === undefined) continue;
     const files = await filesOf(machine, environments.get(id));
-    found.push(describe(machine, { account, processes: own, files }));
+    found.push(describe(machine, { account, processes, files }));
+  }
+  // With VBOX_USER_HOME somewhere else a machine is in a registry that nobody knows of.
+  for (const id of new Set(processes.flatMap((process) => runningMachine(process) ?? []))) {
+    if (ids.includes(id)) continue;
+    found.push(describe(unregisteredMachine(id), { account, processes, files: [] }));
   }
   return found;
 }
@@ -106,7 +110,7 @@ export interface Surroundings {
 /** Pure. */
 export function describe(machine: VBoxMachine, around: Surroundings): VirtualMachine {
   const { account, processes, files } = around;
-  const running = processes.filter((process) => runsMachine(process, machine.id));
+  const running = processes.filter((process) => runningMachine(process) === machine.id);
   const daemon = joinMarks(
     ...processes.filter(({ argv }) => basename(argv[0] ?? '') === 'VBoxSVC').map((p) => p.marks),
   );

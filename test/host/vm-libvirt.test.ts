@@ -6,9 +6,18 @@
 import { execa } from 'execa';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readFile,
+  realpath,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { VmClaim } from '../../src/vm/virtual-machine.ts';
 import {
   destroyVmsOfJob,
@@ -241,6 +250,41 @@ describe.skipIf(!isReady)('domains of libvirt', () => {
     await define({ name: 'snapshots', source: await disk(join(places.job, 'disk.qcow2')) });
     await virsh('snapshot-create-as', '--domain=snapshots', '--name=one');
     expect((await destroyOfJob()).failures).toEqual([]);
+    expect(await domains()).toEqual([]);
+  });
+
+  it('believes no process that only looks like a domain’s', async () => {
+    await define({ name: 'person' });
+    await virsh('start', '--domain=person');
+    const uuid = await virsh('domuuid', '--domain=person');
+    const child = execa(
+      process.execPath,
+      ['-e', 'setInterval(() => {}, 1e6)', '--', '-uuid', uuid],
+      {
+        argv0: 'qemu-system-x86_64',
+        env: { _CI_JOB_MACHINE: dead.machine },
+        cleanup: false,
+        reject: false,
+      },
+    );
+    onTestFinished(() => {
+      child.kill('SIGKILL');
+    });
+    expect((await destroyOfJob()).removed.map(({ vm }) => vm.kind)).toEqual(['qemu']);
+    expect(await virsh('domstate', '--domain=person')).toBe('running');
+  });
+
+  it('believes the environment that a domain gives its process', async () => {
+    const path = await domainFile({ name: 'by-environment' });
+    const xml = (await readFile(path, 'utf8'))
+      .replace('<domain ', "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0' ")
+      .replace(
+        '</domain>',
+        `<qemu:commandline><qemu:env name='_CI_JOB_TAG' value='${dead.tag ?? ''}'/></qemu:commandline></domain>`,
+      );
+    await writeFile(path, xml);
+    await virsh('create', path);
+    expect((await destroyOfJob()).removed.map(({ vm }) => vm.kind)).toEqual(['libvirt']);
     expect(await domains()).toEqual([]);
   });
 

@@ -93,9 +93,10 @@ describe('machines of machined', () => {
   });
 
   it("takes neither our own machines nor what is in our slice for a job's", async () => {
-    const ours = ['systemd-run', '--quiet', '--wait', '--unit=nsr1-aaaaaaaa-9.service'];
+    const name = `nsr1-aaaaaaaa-${process.pid}`;
+    const ours = ['systemd-run', '--quiet', '--wait', '--collect', `--unit=${name}.service`];
     const options = ['systemd-nspawn', '--keep-unit'];
-    await startMachine('nsr1-aaaaaaaa-9', await tree(join(job, 'ours')), {}, [...ours, ...options]);
+    await startMachine(name, await tree(join(job, 'ours')), {}, [...ours, ...options]);
     const unit = ['systemd-run', '--quiet', '--wait', '--slice=nspawn-runner.slice'];
     const mark = `--setenv=_CI_JOB_MACHINE=${MACHINE}`;
     await startMachine('in-slice', await tree(join(job, 'in')), {}, [...unit, mark, ...options]);

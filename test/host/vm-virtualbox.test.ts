@@ -1,6 +1,7 @@
 /** VirtualBox, played by a stand-in that answers as its manual and its source say. */
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { VmClaim } from '../../src/vm/virtual-machine.ts';
@@ -229,6 +230,29 @@ describe.skipIf(!mayInstallStandIns())('machines of VirtualBox', () => {
     expect((await destroyOfJob()).failures).toEqual([]);
     expect(await vbox.names()).toEqual([]);
     expect(existsSync(job)).toBe(true);
+  });
+
+  it('ends a machine whose registry nobody knows', async () => {
+    const id = randomUUID();
+    const mine = vbox.start('VBoxHeadless', ['--startvm', id], { _CI_JOB_MACHINE: MACHINE });
+    const other = vbox.start('VBoxHeadless', ['--startvm', randomUUID()]);
+    const result = await destroyOfJob();
+    expect(result.failures).toEqual([]);
+    expect(result.removed.map(({ vm }) => vm.id)).toEqual([id]);
+    expect(existsSync(`/proc/${mine}/cmdline`)).toBe(false);
+    expect(existsSync(`/proc/${other}/cmdline`)).toBe(true);
+  });
+
+  it('looks at the other users where one user’s VirtualBox gives no answer', async () => {
+    const person = await addUser('vmperson');
+    await mkdir(join(person.home, '.config/VirtualBox'), { recursive: true });
+    await writeFile(join(person.home, '.config/VirtualBox/VirtualBox.xml'), '');
+    await vbox.machine('test', { in: job });
+    await vbox.save();
+    const { failures, removed } = await destroyOfJob([], { users: ['vmperson', 'vmbuilder'] });
+    expect(removed).toHaveLength(1);
+    expect(failures.join('\n')).toContain('VBoxManage');
+    expect(await vbox.names()).toEqual([]);
   });
 
   it('does its work for a user without any trace of VirtualBox', async () => {

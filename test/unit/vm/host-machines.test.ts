@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { hasForeign } from '../../../src/vm/nspawn.ts';
-import { guestName, isOfLibvirt, isQemu } from '../../../src/vm/qemu.ts';
+import { isOfLibvirt } from '../../../src/vm/libvirt.ts';
+import { guestName, isQemu } from '../../../src/vm/qemu.ts';
 import { isInJobMachine } from '../../../src/vm/vm-processes.ts';
 
 describe('machines registered with machined', () => {
@@ -41,6 +42,12 @@ describe('QEMU', () => {
     ['0::/machine.slice/machine-qemu\\x2d1\\x2djob1.scope\n', true],
     ['0::/machine.slice/machine-mine.scope\n', false],
     ['0::/user.slice/user-1000.slice\n', false],
+    // What a job's machine makes in its own control groups.
+    [
+      '0::/nspawn.slice/nspawn-runner.slice/nsr1-aaaaaaaa-1.service/payload/machine.slice/machine-qemu-1.scope\n',
+      false,
+    ],
+    ['0::/user.slice/machine.slice/machine-qemu-1.scope\n', false],
   ])('%s of libvirt: %s', (cgroups, expected) => {
     expect(isOfLibvirt({ cgroups })).toBe(expected);
   });

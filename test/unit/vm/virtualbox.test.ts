@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseMachine } from '../../../src/tools/vboxmanage.ts';
 import { childrenFirst } from '../../../src/vm/virtualbox-tidy.ts';
-import { runsMachine } from '../../../src/vm/virtualbox-users.ts';
+import { runningMachine } from '../../../src/vm/virtualbox-users.ts';
 import { describe as describeMachine } from '../../../src/vm/virtualbox.ts';
 import type { VmProcess } from '../../../src/vm/vm-processes.ts';
 
@@ -33,7 +33,7 @@ describe('the process of a machine', () => {
     [[...daemon, '--startvm', ID], false],
     [[], false],
   ])('%j: %s', (argv, expected) => {
-    expect(runsMachine({ argv }, ID)).toBe(expected);
+    expect(runningMachine({ argv }) === ID).toBe(expected);
   });
 });
 
