@@ -60,7 +60,10 @@ export async function destroyMachine(options: DestroyOptions): Promise<void> {
   };
   // While the directory is there: it tells which virtual machines are the job's.
   await check(() => removeVirtualMachines(options));
+  // Before its unit moves it away with them: the sweep cannot remove where something is mounted.
+  await attempt(() => unmountBelow(directory.path));
   await attempt(() => endUnit(options, attempt));
+  await attempt(() => endGroup(machine));
   await check(() => endStragglersOf(options));
   await attempt(() => discard(stateDir, directory));
   await attempt(() => removeRemains(machine));
@@ -90,7 +93,10 @@ async function endUnit(options: DestroyOptions, attempt: Attempt): Promise<void>
       await attempt(() => resetFailed(unit));
     }
   }
-  // A group that its manager has forgotten.
+}
+
+/** A group that its manager has forgotten, or that it could not be asked for. */
+async function endGroup(machine: string): Promise<void> {
   const cgroup = machineCgroup(machine);
   if (isPopulated(cgroup)) await emptyCgroup(cgroup, KILL_WAIT_MS);
   if (existsSync(cgroup) && (await unitState(machine)) === 'absent') removeCgroup(cgroup);
