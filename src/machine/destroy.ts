@@ -19,7 +19,7 @@ import { unitName } from './names.ts';
 import { readUsableRecord, type VmPlaces } from './record.ts';
 import { findRemains, removeRemains } from './remains.ts';
 import { startSweep, trashName } from './trash.ts';
-import { removeVirtualMachines } from './virtual-machines.ts';
+import { releaseClaim, removeVirtualMachines } from './virtual-machines.ts';
 
 const STOP_WAIT_SEC = 30;
 const KILL_WAIT_MS = 5_000;
@@ -58,16 +58,18 @@ export async function destroyMachine(options: DestroyOptions): Promise<void> {
       left.push(error instanceof Error ? error.message : String(error));
     }
   };
-  // While the directory is there: it tells which virtual machines are the job's.
-  await check(() => removeVirtualMachines(options));
+  // While the directory is there: a tool may need what is in it.
+  if (isPopulated(machineCgroup(machine))) await attempt(() => removeVirtualMachines(options));
   // Before its unit moves it away with them: the sweep cannot remove where something is mounted.
   await attempt(() => unmountBelow(directory.path));
   await attempt(() => endUnit(options, attempt));
   await attempt(() => endGroup(machine));
   await check(() => endStragglersOf(options));
+  // Until now the machine could have started another one.
+  await check(() => releaseClaim(options));
   await attempt(() => discard(stateDir, directory));
   await attempt(() => removeRemains(machine));
-  await attempt(() => removeLinks(machine));
+  await check(() => removeLinks(machine));
   await check(() => whatIsLeft(machine, directory));
   if (left.length === 0) return;
   throw new HostError(`Machine "${machine}" is not wholly gone.`, {

@@ -154,8 +154,8 @@ function signalAll(
     try {
       process.kill(victim.pid, signal);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-      return false;
+      // One that may not be signalled is found to be still there, and the others have their turn.
+      return (error as NodeJS.ErrnoException).code !== 'ESRCH';
     }
     return true;
   });

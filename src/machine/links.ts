@@ -26,7 +26,13 @@ export async function linksByMachine(): Promise<ReadonlyMap<string, readonly str
   return found;
 }
 
-/** For a machine whose unit is gone: the kernel removes a pair with its other end, in its own time. */
-export async function removeLinks(machine: string): Promise<void> {
-  for (const name of (await linksByMachine()).get(machine) ?? []) await deleteLink(name);
+/**
+ * For a machine whose unit is gone: the kernel removes a pair with its other end, in its own time.
+ * @returns what is left, one sentence each.
+ */
+export async function removeLinks(machine: string): Promise<readonly string[]> {
+  const names = (await linksByMachine()).get(machine) ?? [];
+  if (names.length === 0) return [];
+  for (const name of names) await deleteLink(name);
+  return ((await linksByMachine()).get(machine) ?? []).map((name) => `link ${name}.`);
 }

@@ -1,6 +1,7 @@
 /** A job's virtual machines on the host, which systemd knows nothing of. */
 import { realpathSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { VmClaim, VmKind } from '../vm/virtual-machine.ts';
 import { claimedMachines, readClaim, removeClaim } from './claim.ts';
 import { jobDirectory, jobsDirectory } from './job-directory.ts';
@@ -21,25 +22,28 @@ export interface VmSearch {
  * Destroys the virtual machines of a dead job, and then the claim that told where to look.
  * @returns what is left, one sentence each; the claim then stays for the next time.
  */
+export async function releaseClaim(search: VmSearch): Promise<readonly string[]> {
+  const left = await removeVirtualMachines(search);
+  if (left.length === 0) removeClaim(search.stateDir, search.machine);
+  return left;
+}
+
+/** The same without the claim's end, for a job whose machine may yet start others. */
 export async function removeVirtualMachines(search: VmSearch): Promise<readonly string[]> {
   const { stateDir, machine, tag, signal } = search;
   const claim = readClaim(stateDir, machine);
   const places = [claim?.virtualMachines, search.virtualMachines].filter((p) => p !== undefined);
   const kinds = kindsToSearch(places);
-  if (kinds.length > 0) {
-    const { destroyVmsOfJob } = await import('../vm/virtual-machines.ts');
-    const { failures, undecided } = await destroyVmsOfJob({
-      claim: vmClaim(stateDir, machine, claim ?? { tag }),
-      others: await otherClaims(stateDir, machine),
-      kinds,
-      users: [...new Set(['root', ...places.flatMap(({ users }) => users)])],
-      signal,
-    });
-    const left = [...failures, ...undecided];
-    if (left.length > 0) return left;
-  }
-  removeClaim(stateDir, machine);
-  return [];
+  if (kinds.length === 0) return [];
+  const { destroyVmsOfJob } = await import('../vm/virtual-machines.ts');
+  const { failures, undecided } = await destroyVmsOfJob({
+    claim: vmClaim(stateDir, machine, claim ?? { tag }),
+    others: await otherClaims(stateDir, machine),
+    kinds,
+    users: [...new Set(['root', ...places.flatMap(({ users }) => users)])],
+    signal,
+  });
+  return [...failures, ...undecided];
 }
 
 /** Machines beside ours are looked at whatever the settings say: a job can only register one with our leave. */
@@ -72,10 +76,12 @@ async function otherClaims(stateDir: string, machine: string): Promise<VmClaim[]
     });
 }
 
+/** Links resolved; of a directory that is gone, those on the way to it. */
 function resolved(path: string): string {
   try {
     return realpathSync(path);
   } catch {
-    return path;
+    const parent = dirname(path);
+    return parent === path ? path : join(resolved(parent), basename(path));
   }
 }

@@ -22,16 +22,20 @@ export async function askGitlab(known: MachineRecord, signal: AbortSignal): Prom
       redirect: 'error',
       signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
-    return wordOf(response.status, known.jobId, response.ok ? await response.json() : undefined);
+    return wordOf(response.status, known.jobId, await response.json());
   } catch {
     return 'unknown';
   }
 }
 
-/** Pure. A job that is over has a token that is not valid any more. */
+/** Pure. The token of a job that is over is not valid any more; GitLab says so in words of its own. */
 export function wordOf(status: number, jobId: string, body: unknown): GitlabWord {
-  if (status === UNAUTHORIZED) return 'over';
-  const id = typeof body === 'object' && body !== null ? (body as { id?: unknown }).id : undefined;
+  const { id, message } = (typeof body === 'object' && body !== null ? body : {}) as Record<
+    string,
+    unknown
+  >;
+  // A proxy on the way may answer 401 as well.
+  if (status === UNAUTHORIZED) return message === '401 Unauthorized' ? 'over' : 'unknown';
   return status === 200 && String(id) === jobId ? 'runs' : 'unknown';
 }
 

@@ -10,7 +10,7 @@ import type { JobEvidence } from './job-evidence.ts';
 
 /** PID 1 has the first go at a machine whose deadline has passed. */
 const DEADLINE_GRACE_MS = 60_000;
-/** GitLab's word and the end of a job's last stage may cross; so long the Runner may take for it. */
+/** What is younger is not doubted: GitLab's word and the Runner's last stages may cross. */
 const GITLAB_GRACE_MS = 600_000;
 
 /** @param nowMs since the epoch. */

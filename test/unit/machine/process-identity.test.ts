@@ -1,4 +1,5 @@
 import { execa } from 'execa';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
   currentBootId,
@@ -106,6 +107,9 @@ describe('findRunner', () => {
     const wrapper = execa('sh', ['-c', script], { env: { TMPDIR: tmpDir }, reject: false });
     const pid = Number(await new Promise((resolve) => wrapper.stdout.once('data', resolve)));
     try {
+      // Between fork and exec, and in the midst of it, a process has no environment that can be read.
+      await expect.poll(() => readFileSync(`/proc/${pid}/comm`, 'utf8')).toBe('sleep\n');
+      await expect.poll(() => readEnvironment(pid).includes(`TMPDIR=${tmpDir}`)).toBe(true);
       look(pid);
     } finally {
       if (pid !== wrapper.pid) process.kill(pid);

@@ -80,6 +80,8 @@ function allowed<T>(
   }
 }
 
+const REFUSED = { message: '401 Unauthorized' };
+
 describe('texts', () => {
   times(1500, 'records', () => {
     const fields = below(3) === 0 ? misled(aRecord()) : aRecord();
@@ -172,10 +174,10 @@ describe('texts', () => {
     const source = coin() ? JSON.stringify(misled({ token: 't', git_info: {} })) : near(response);
     const question = allowed([SyntaxError, TypeError], source, () => questionIn(source));
     if (question !== undefined) expect(question.scheme).toMatch(/^https?:$/);
-    const body = pick([{ id: 7 }, { id: '7' }, { id: 8 }, ...VALUES]);
+    const body = pick([{ id: 7 }, { id: '7' }, { id: 8 }, REFUSED, ...VALUES]);
     const status = pick([200, 204, 301, 400, 401, 403, 404, 500, 503]);
     const word = wordOf(status, '7', body);
-    expect(word === 'over').toBe(status === 401);
+    expect(word === 'over').toBe(status === 401 && body === REFUSED);
     if (word === 'runs') expect([status, String((body as { id: unknown }).id)]).toEqual([200, '7']);
   });
 });

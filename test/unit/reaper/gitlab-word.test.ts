@@ -17,7 +17,8 @@ describe('wordOf', () => {
     ['nothing', 200, undefined, 'unknown'],
     ['null', 200, null, 'unknown'],
     ['a job of another status', 201, { id: 7 }, 'unknown'],
-    ['a token that is not valid any more', 401, undefined, 'over'],
+    ['a token that is not valid any more', 401, { message: '401 Unauthorized' }, 'over'],
+    ['a proxy that wants a password', 401, undefined, 'unknown'],
     ['forbidden', 403, undefined, 'unknown'],
     ['no such endpoint', 404, undefined, 'unknown'],
     ['too many requests', 429, undefined, 'unknown'],
@@ -94,7 +95,8 @@ describe('askGitlab', () => {
   });
 
   it.each([
-    ['that the token is not valid', 401, '', {}, 'over'],
+    ['that the token is not valid', 401, '{"message":"401 Unauthorized"}', {}, 'over'],
+    ['by a proxy that it is not allowed to ask', 401, 'Password required', {}, 'unknown'],
     ['half an answer', 200, '{"id":', {}, 'unknown'],
     ['where else to ask', 302, '', { location: 'https://elsewhere.example.com/' }, 'unknown'],
     ['a page for people', 200, '<html></html>', {}, 'unknown'],
