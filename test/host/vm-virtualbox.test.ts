@@ -1,11 +1,22 @@
 /** VirtualBox, played by a stand-in that answers as its manual and its source say. */
+import { execa } from 'execa';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+} from 'vitest';
 import type { VmClaim } from '../../src/vm/virtual-machine.ts';
 import { destroyVmsOfJob, installedKinds } from '../../src/vm/virtual-machines.ts';
+import { isVirtualBoxProcess } from '../../src/vm/virtualbox-programs.ts';
 import {
   addUser,
   installStandIn,
@@ -241,6 +252,27 @@ describe.skipIf(!mayInstallStandIns())('machines of VirtualBox', () => {
     expect(result.removed.map(({ vm }) => vm.id)).toEqual([id]);
     expect(existsSync(`/proc/${mine}/cmdline`)).toBe(false);
     expect(existsSync(`/proc/${other}/cmdline`)).toBe(true);
+  });
+
+  it('tells the processes of VirtualBox, by a file that only root can make', async () => {
+    const program = '/usr/lib/virtualbox/VBoxSVC';
+    const imitation = join(job, 'VBoxSVC');
+    await mkdir('/usr/lib/virtualbox', { recursive: true });
+    for (const path of [program, imitation]) await copyFile('/bin/sleep', path);
+    await chown(imitation, vbox.user.uid, -1);
+    const start = (path: string, argv0: string): number => {
+      const options = { argv0, uid: vbox.user.uid, stdio: 'ignore', reject: false } as const;
+      const child = execa(path, ['1000'], { ...options, cleanup: true });
+      onTestFinished(() => {
+        child.kill('SIGKILL');
+      });
+      return child.pid ?? 0;
+    };
+    expect(isVirtualBoxProcess(start(program, 'x'))).toBe(true);
+    expect(isVirtualBoxProcess(start(imitation, program))).toBe(false);
+    expect(isVirtualBoxProcess(start('/bin/sleep', program))).toBe(false);
+    expect(isVirtualBoxProcess(2 ** 22 + 1)).toBe(false);
+    await rm('/usr/lib/virtualbox', { recursive: true });
   });
 
   it('looks at the other users where one user’s VirtualBox gives no answer', async () => {
