@@ -3,7 +3,7 @@
  * not its own are taken off first: `unregistervm --delete` deletes every disk that is attached,
  * wherever it lies.
  */
-import { basename, dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '../errors.ts';
 import { runAsUser } from '../tools/run-as-user.ts';
@@ -23,7 +23,6 @@ import {
   type VBoxMachine,
   type VBoxUser,
 } from '../tools/vboxmanage.ts';
-import { isAtOrBelow } from './ownership.ts';
 import { exists, isInside, removeFileBelow, resolvePath } from './paths.ts';
 import type { VirtualMachine, VmDestroyContext } from './virtual-machine.ts';
 import { removeUnusedNetworks } from './virtualbox-tidy.ts';
@@ -54,6 +53,7 @@ export async function destroyVirtualBox(
     return;
   }
   const folder = await ownFolder(before);
+  const media = folder === undefined ? [] : await disksIn(session, folder);
   if (!OFFLINE.test(before.state)) await powerOff(session, vm.id, account.uid);
   const machine = (await showMachine(session, vm.id)) ?? before;
   await unregister(session, machine, { folder, directories: context.directories });
@@ -62,7 +62,7 @@ export async function destroyVirtualBox(
       hint: `As ${vm.owner}, try \`VBoxManage unregistervm ${vm.id} --delete\`.`,
     });
   }
-  if (folder !== undefined) await removeFolder(session, folder);
+  if (folder !== undefined) await removeFolder(session, { folder, media }, context.directories);
   await removeUnusedNetworks(machine.hostOnlyInterfaces, session, context);
 }
 
@@ -164,18 +164,44 @@ async function ownFolder({ name, configFile }: VBoxMachine): Promise<string | un
   return folder.split('/').length > 3 ? folder : undefined;
 }
 
-/** What is left in the folder of a machine that is gone, as its user, unless others have files there. */
-async function removeFolder(session: VBoxUser, folder: string): Promise<void> {
-  if (!(await exists(folder))) return;
+/** Registered disks in a folder. */
+async function disksIn(session: VBoxUser, folder: string): Promise<string[]> {
+  const inside: string[] = [];
+  for (const { location } of await listDisks(session)) {
+    if (await isInside(location, [folder])) inside.push(location);
+  }
+  return inside;
+}
+
+/**
+ * What is left in the folder of a machine that is gone, as its user: all of it below the jobs'
+ * directories, else what VirtualBox puts there, for a person may keep something beside it.
+ */
+async function removeFolder(
+  session: VBoxUser,
+  { folder, media }: { readonly folder: string; readonly media: readonly string[] },
+  directories: readonly string[],
+): Promise<void> {
+  if (!(await exists(folder)) || (await isUsed(session, folder))) return;
+  const isJobs = await isInside(folder, directories);
+  const stem = join(folder, basename(folder));
+  const files = [`${stem}.vbox`, `${stem}.vbox-prev`, `${stem}.nvram`];
+  const parts = [...files, join(folder, 'Logs'), join(folder, 'Snapshots'), ...media];
+  const rm = ['/bin/rm', '--recursive', '--force', '--one-file-system', '--'];
+  await runAsUser({ ...session, argv: [...rm, ...(isJobs ? [folder] : parts)] });
+  if (isJobs) return;
+  const argv = ['/bin/rmdir', '--ignore-fail-on-non-empty', '--', folder];
+  await runAsUser({ ...session, argv });
+}
+
+/** Whether a machine or a disk that VirtualBox still knows is in there. */
+async function isUsed(session: VBoxUser, folder: string): Promise<boolean> {
   const used: (string | undefined)[] = (await listDisks(session)).map(({ location }) => location);
   for (const id of await listMachines(session)) {
     used.push((await showMachine(session, id))?.configFile);
   }
-  for (const path of used) {
-    if (path !== undefined && isAtOrBelow(await resolvePath(path), folder)) return;
-  }
-  const argv = ['/bin/rm', '--recursive', '--force', '--one-file-system', '--', folder];
-  await runAsUser({ ...session, argv });
+  for (const path of used) if (path !== undefined && (await isInside(path, [folder]))) return true;
+  return false;
 }
 
 function ignoreFailure(error: unknown): undefined {

@@ -2,8 +2,8 @@
 import { execa } from 'execa';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, chown, copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import {
   afterAll,
   afterEach,
@@ -184,6 +184,27 @@ describe.skipIf(!mayInstallStandIns())('machines of VirtualBox', () => {
     expect(existsSync(golden.location)).toBe(true);
     expect(existsSync(own.location)).toBe(false);
     expect(existsSync(join(job, 'test'))).toBe(false);
+  });
+
+  it('leaves alone what a person keeps in the folder of a machine', async () => {
+    const description = `_CI_JOB_MACHINE=${MACHINE}`;
+    const base = await vbox.disk(join(vbox.folder, 'test/test.vdi'));
+    const leaf = await vbox.disk(join(vbox.folder, 'test/Snapshots/leaf.vdi'), base.id);
+    const golden = await vbox.disk(join(vbox.folder, 'golden/golden.vdi'));
+    const machine = await vbox.machine('test', {
+      description,
+      disks: [leaf.id],
+      snapshotDisks: [base.id, golden.id],
+      snapshot: 'one',
+    });
+    const plain = await vbox.machine('plain', { description });
+    await vbox.save();
+    const notes = join(dirname(machine.config), 'notes.txt');
+    await writeFile(notes, 'mine');
+    expect((await destroyOfJob()).failures).toEqual([]);
+    expect(await readdir(dirname(machine.config))).toEqual(['notes.txt']);
+    expect(existsSync(golden.location)).toBe(true);
+    expect(existsSync(dirname(plain.config))).toBe(false);
   });
 
   it('unregisters one whose settings cannot be read', async () => {
