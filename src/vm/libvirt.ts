@@ -50,6 +50,8 @@ function virshOf({ commandTimeoutSec, signal }: VmContext): Virsh {
 }
 
 async function list(context: VmContext): Promise<VmListing> {
+  // A daemon that is down is a failure; libvirt that was removed from the host has no domains.
+  if ((await findProgram('virsh')) === undefined) return { found: [], failures: [] };
   const virsh = virshOf(context);
   const ids = await listDomains(virsh);
   if (ids.length === 0) return { found: [], failures: [] };
@@ -168,6 +170,7 @@ async function filesOfDomains(virsh: Virsh): Promise<ReadonlySet<string>> {
 
 /** Stops and forgets storage pools in the jobs' directories that no domain uses; what is in them stays. */
 async function tidy(context: VmDestroyContext): Promise<void> {
+  if ((await findProgram('virsh')) === undefined) return;
   const virsh = virshOf(context);
   const jobPools: { readonly id: string; readonly name: string }[] = [];
   for (const id of await listPools(virsh)) {

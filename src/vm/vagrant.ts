@@ -29,6 +29,7 @@ export const vagrant: VmBackend = {
 };
 
 async function list(context: VmContext): Promise<VmListing> {
+  if (!(await vagrant.isThere())) return { found: [], failures: [] };
   const found: VirtualMachine[] = [];
   const failures: unknown[] = [];
   for (const user of new Set(context.users)) {

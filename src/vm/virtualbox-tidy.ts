@@ -1,5 +1,6 @@
 /** What VirtualBox keeps of dead jobs besides machines: disks, and networks between host and machines. */
 import { readFile } from 'node:fs/promises';
+import { findProgram } from '../tools/find-program.ts';
 import { findAccount, parsePasswd } from '../tools/getent.ts';
 import {
   closeDisk,
@@ -10,6 +11,7 @@ import {
   listMachines,
   removeHostOnlyInterface,
   showMachine,
+  VBOX_PROGRAMS,
   type VBoxUser,
 } from '../tools/vboxmanage.ts';
 import { exists, isInside } from './paths.ts';
@@ -26,6 +28,7 @@ import {
  * `unregistervm` cannot see them (gitlab-runner, helpers/virtualbox/control.go, finds them so too).
  */
 export async function tidyVirtualBox(context: VmDestroyContext): Promise<void> {
+  if ((await findProgram(...VBOX_PROGRAMS)) === undefined) return;
   for (const { name } of await virtualBoxUsers(context.users)) {
     const session = sessionOf(name, context);
     const disks = await listDisks(session);

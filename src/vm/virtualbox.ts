@@ -40,6 +40,7 @@ export const virtualbox: VmBackend = {
 };
 
 async function listOfAllUsers(context: VmContext): Promise<VmListing> {
+  if (!(await virtualbox.isThere())) return { found: [], failures: [] };
   const processes = await virtualBoxProcesses();
   const found: VirtualMachine[] = [];
   const failures: unknown[] = [];

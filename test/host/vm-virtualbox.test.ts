@@ -308,6 +308,14 @@ describe.skipIf(!mayInstallStandIns())('machines of VirtualBox', () => {
     expect(await vbox.names()).toEqual([]);
   });
 
+  it('is nothing to look for where VirtualBox was removed from the host', async () => {
+    await vbox.machine('test', { in: job });
+    await vbox.save();
+    await removeStandIns();
+    expect(await destroyOfJob()).toEqual({ removed: [], failures: [], undecided: [] });
+    await installStandIn('VBoxManage');
+  });
+
   it('does its work for a user without any trace of VirtualBox', async () => {
     expect(await destroyOfJob()).toEqual({ removed: [], failures: [], undecided: [] });
   });
