@@ -12,7 +12,13 @@ import { powerOff } from '../tools/machinectl.ts';
 import { unmountBelow } from '../tools/mount.ts';
 import { killUnit, resetFailed, showUnit, stopUnit } from '../tools/systemctl.ts';
 import { emptyCgroup, isPopulated, machineCgroup, removeCgroup } from './cgroup.ts';
-import { endProcesses, leftBehind, readHostProcesses, type Mark } from './host-processes.ts';
+import {
+  endProcesses,
+  leftBehind,
+  readHostProcesses,
+  type Mark,
+  type HostProcess,
+} from './host-processes.ts';
 import { jobDirectory, jobsDirectory, trashDirectory, type JobDirectory } from './job-directory.ts';
 import { removeLinks } from './links.ts';
 import { unitName } from './names.ts';
@@ -34,6 +40,10 @@ export interface DestroyOptions {
   readonly tag?: string | undefined;
   /** Where to look for virtual machines of the job, besides what its claim says. */
   readonly virtualMachines?: VmPlaces | undefined;
+  /** A look at the host's processes that others share; a look of its own without. */
+  readonly readProcesses?: (() => readonly HostProcess[]) | undefined;
+  /** False where it is known that the machine has none; they are looked for without. */
+  readonly hasLinks?: boolean | undefined;
   /** Ends the wait for the power-off; the rest is done all the same. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -69,7 +79,7 @@ export async function destroyMachine(options: DestroyOptions): Promise<void> {
   await check(() => releaseClaim(options));
   await attempt(() => discard(stateDir, directory));
   await attempt(() => removeRemains(machine));
-  await check(() => removeLinks(machine));
+  if (options.hasLinks !== false) await check(() => removeLinks(machine));
   await check(() => whatIsLeft(machine, directory));
   if (left.length === 0) return;
   throw new HostError(`Machine "${machine}" is not wholly gone.`, {
@@ -119,8 +129,8 @@ export async function endStragglers(
 }
 
 async function endStragglersOf(options: DestroyOptions): Promise<readonly string[]> {
-  const { machine, tag } = options;
-  const all = readHostProcesses();
+  const { machine, tag, readProcesses = readHostProcesses } = options;
+  const all = readProcesses();
   // Whose tag it is takes a look at every job of the host.
   const isWorn = tag !== undefined && leftBehind({ machine, tag }, all).length > 0;
   return endStragglers({ machine, tag: isWorn ? await tagOfItsOwn(options) : undefined }, all);

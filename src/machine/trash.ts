@@ -17,8 +17,11 @@ export function sweepUnitName(item: string): string {
   return `nspawn-runner-sweep-${item}.service`;
 }
 
-/** The unit that deletes one item: it follows no symbolic link and crosses no mount. */
-export function sweepUnit(stateDir: string, item: string): TransientUnit {
+/**
+ * The unit that deletes one item: it follows no symbolic link and crosses no mount.
+ * @param isAgain an attempt before left something; this one takes its time.
+ */
+export function sweepUnit(stateDir: string, item: string, isAgain = false): TransientUnit {
   const trash = trashDirectory(stateDir);
   const path = join(trash, item);
   return {
@@ -31,18 +34,19 @@ export function sweepUnit(stateDir: string, item: string): TransientUnit {
       `BindPaths=${trash}:${trash}:norbind`,
       // A job with CAP_LINUX_IMMUTABLE may have made files immutable; without chattr they stay.
       `ExecStartPre=-/usr/bin/chattr -R -f -i -a -- ${path}`,
-      `ExecStartPre=-${REMOVE.join(' ')} ${path}`,
-      // For what is left: chattr(1) passes over what is deeper than a path can be long, find(1) does not.
-      `ExecStartPre=-/usr/bin/find ${path} -xdev -execdir /usr/bin/chattr -f -i -a -- {} +`,
+      // chattr(1) passes over what is deeper than a path can be long; find(1) goes there step by step.
+      ...(isAgain
+        ? [
+            `ExecStartPre=-/usr/bin/find ${path} -xdev -execdir /usr/bin/chattr -f -i -a -- {} +` as const,
+          ]
+        : []),
       'IOSchedulingClass=idle',
       'CPUWeight=20',
       ...CONFINEMENT,
     ],
-    argv: [...REMOVE, path],
+    argv: ['/bin/rm', '--recursive', '--force', '--one-file-system', '--', path],
   };
 }
-
-const REMOVE = ['/bin/rm', '--recursive', '--force', '--one-file-system', '--'] as const;
 
 /** All that a deletion of foreign files needs, and no more; docs/security.md has the figure. */
 const CONFINEMENT = [
@@ -62,8 +66,12 @@ const CONFINEMENT = [
   'UMask=0077',
 ] as const;
 
-export async function startSweep(stateDir: string, item: string): Promise<void> {
-  await startUnitNoBlock(sweepUnit(stateDir, item));
+export async function startSweep(
+  stateDir: string,
+  item: string,
+  { isAgain = false } = {},
+): Promise<void> {
+  await startUnitNoBlock(sweepUnit(stateDir, item, isAgain));
 }
 
 /** The same as a command for ExecStopPost=. */

@@ -1,7 +1,7 @@
 /** Removes a dead job's things: under the machine's lock, and only what was judged. */
 import { destroyMachine, endStragglers } from '../machine/destroy.ts';
 import { isPopulated, machineCgroup } from '../machine/cgroup.ts';
-import { readHostProcesses } from '../machine/host-processes.ts';
+import { readHostProcesses, type HostProcess } from '../machine/host-processes.ts';
 import { jobDirectory } from '../machine/job-directory.ts';
 import { lockHolder, withLock } from '../machine/lock.ts';
 import {
@@ -22,6 +22,7 @@ const LOCK_WAIT_SEC = 2;
 export interface ReapJobOptions {
   readonly stateDir: string;
   readonly virtualMachines: VmPlaces | undefined;
+  readonly readProcesses: () => readonly HostProcess[];
   readonly signal: AbortSignal;
 }
 
@@ -63,6 +64,8 @@ export async function reapJob(
       tag: job.known?.tag,
       stopTimeoutSec: job.known?.stopTimeoutSec ?? STOP_TIMEOUT_SEC,
       virtualMachines: options.virtualMachines,
+      readProcesses: options.readProcesses,
+      hasLinks: job.links.length > 0,
       signal,
     });
     return undefined;
@@ -85,7 +88,8 @@ async function whatChanged(job: JobEvidence, stateDir: string): Promise<string |
       known: now.state === 'usable' ? now.record : known,
       lock: 'none',
       hasProcesses,
-      stages: stagesOf(machine, known, readHostProcesses()),
+      // Where nothing runs no script can, and a prepare or cleanup waits for the lock that we have.
+      stages: hasProcesses ? stagesOf(machine, known, readHostProcesses()) : [],
       creator: lifeOf(known?.creator),
     },
     Date.now(),

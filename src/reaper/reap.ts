@@ -1,5 +1,6 @@
 /** One run of the reaper: what is on the host, a verdict on each thing, and the removal of the dead. */
 import { withLock } from '../machine/lock.ts';
+import { readHostProcesses, type HostProcess } from '../machine/host-processes.ts';
 import type { VmPlaces } from '../machine/record.ts';
 import { askGitlab } from './gitlab-word.ts';
 import { chrootBuildCases } from './chroot-builds.ts';
@@ -16,6 +17,8 @@ import { unexplainedCases } from './unexplained.ts';
 
 /** The whole run's own; what is not reached is left for the next one. */
 const DEADLINE_MS = 600_000;
+/** What a dead job's process has started since, the next run finds. */
+const SHARED_LOOK_MS = 1_000;
 /** Machines that are ended side by side: each waits for its power-off. */
 const AT_ONCE = 4;
 
@@ -64,6 +67,7 @@ async function reapAll(options: ReapOptions): Promise<Outcome[]> {
 
 async function jobCases(view: HostView, options: ReapOptions): Promise<readonly Case[]> {
   const { stateDir, virtualMachines } = options;
+  const readProcesses = sharedLook();
   const cases: Case[] = [];
   for (const machine of namesOfJobs(view)) {
     const job = await withGitlabsWord(await collectJob(machine, view), options);
@@ -74,10 +78,21 @@ async function jobCases(view: HostView, options: ReapOptions): Promise<readonly 
       machine,
       things: verdict.decision === 'keep' ? [{ kind: 'machine', name: machine }] : things,
       verdict,
-      remove: (signal) => reapJob(job, { stateDir, virtualMachines, signal }),
+      remove: (signal) => reapJob(job, { stateDir, virtualMachines, readProcesses, signal }),
     });
   }
   return cases;
+}
+
+/** All processes of the host for each of many jobs would take longer with every job. */
+function sharedLook(): () => readonly HostProcess[] {
+  let [processes, at]: [readonly HostProcess[], number] = [[], -Infinity];
+  return () => {
+    if (performance.now() - at > SHARED_LOOK_MS) {
+      [processes, at] = [readHostProcesses(), performance.now()];
+    }
+    return processes;
+  };
 }
 
 async function withGitlabsWord(job: JobEvidence, options: ReapOptions): Promise<JobEvidence> {

@@ -35,7 +35,7 @@ async function sweepAgain(
   const path = join(trashDirectory(stateDir), item);
   await unmountBelow(path);
   try {
-    await startSweep(stateDir, item);
+    await startSweep(stateDir, item, { isAgain: true });
   } catch (error) {
     if (existsSync(path) && !(await sweepsAtWork()).includes(item)) throw error;
     return 'its own sweep has begun';
