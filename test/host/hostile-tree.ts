@@ -55,12 +55,13 @@ export async function makeHostileTree(
   path: string,
   files: number,
   { same }: Outside,
+  { isDeepImmutable = false } = {},
 ): Promise<void> {
   await mkdir(path, { recursive: true });
   makeFiles(join(path, 'many'), files);
   await makeNames(join(path, 'names'));
   await makeKinds(join(path, 'kinds'), same);
-  await makeDeep(join(path, 'deep'));
+  await makeDeep(join(path, 'deep'), isDeepImmutable);
   await makeWhiteouts(join(path, 'overlay'));
   await makeFast(join(path, 'fast'));
   await mkdir(join(path, 'closed/er'), { recursive: true });
@@ -111,11 +112,12 @@ async function makeKinds(path: string, outside: string): Promise<void> {
   await new Promise((resolve) => server.close(resolve));
 }
 
-/** Far longer than a path may be for the kernel, PATH_MAX of limits.h; what is at its end is immutable. */
-async function makeDeep(path: string): Promise<void> {
+/** Far longer than a path may be for the kernel, PATH_MAX of limits.h. */
+async function makeDeep(path: string, isImmutable: boolean): Promise<void> {
   await mkdir(path);
   const program = `for (1..${DEPTH}) { mkdir "dd" or die; chdir "dd" or die }
-    open(F, ">", "end") or die; close F; system("chattr", "+i", "end") == 0 or die`;
+    open(F, ">", "end") or die; close F;
+    ${isImmutable ? 'system("chattr", "+i", "end") == 0 or die' : ''}`;
   await execa('perl', ['-e', program], { cwd: path });
 }
 

@@ -3,7 +3,7 @@
  * with them; and nothing outside is touched. NSPAWN_RUNNER_FILES says how many files are in one.
  */
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DriverJob, host, STATE_DIR, waitFor } from './driver.ts';
@@ -77,10 +77,24 @@ describe('a hostile tree in a job’s directory', () => {
   it('is gone after a reap', { timeout: TIMEOUT_MS }, async () => {
     const before = await hostState();
     const path = await makeDirectory(newPlace());
-    await makeHostileTree(join(path, 'upper/hostile'), FILES, outside);
-    const { status, report } = await reap();
-    expect(status, explain(report.items)).toBe(0);
-    await expectAllGone(before, explain(report.items));
+    const tree = join(path, 'upper/hostile');
+    await makeHostileTree(tree, FILES, outside, { isDeepImmutable: true });
+    const reports: string[] = [];
+    // The first sweep has no time for what only a person can make: a reap sees that, and takes it.
+    await waitFor(
+      'it is gone',
+      async () => {
+        const { status, report } = await reap();
+        reports.push(`${status}: ${explain(report.items)}`);
+        return (await readdir(join(STATE_DIR, 'trash'))).length === 0;
+      },
+      SWEEP_MS,
+    );
+    expect(
+      reports.every((text) => text.startsWith('0')),
+      reports.join('\n\n'),
+    ).toBe(true);
+    await expectAllGone(before, reports.join('\n\n'));
   });
 
   it('is gone when systemd is alone with it', { timeout: TIMEOUT_MS }, async () => {
