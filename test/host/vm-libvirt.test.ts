@@ -253,6 +253,35 @@ describe.skipIf(!isReady)('domains of libvirt', () => {
     expect(await domains()).toEqual([]);
   });
 
+  it('removes firmware variables of the job, and nobody else’s', async () => {
+    const loader = join(places.person, 'firmware.fd');
+    const mine = join(places.person, 'vars.fd');
+    const own = join(places.job, 'vars.fd');
+    for (const path of [loader, mine, own]) await writeFile(path, '');
+    for (const [name, nvram] of [
+      ['theirs', mine],
+      ['own', own],
+    ] as const) {
+      const path = await domainFile({ name, description: `_CI_JOB_MACHINE=${dead.machine}` });
+      const firmware = `<loader readonly='yes' type='pflash'>${loader}</loader><nvram>${nvram}</nvram></os><features><acpi/></features>`;
+      await writeFile(path, (await readFile(path, 'utf8')).replace('</os>', firmware));
+      await virsh('define', path);
+    }
+    expect((await destroyOfJob()).failures).toEqual([]);
+    expect(await domains()).toEqual([]);
+    expect([loader, mine, own].map((path) => existsSync(path))).toEqual([true, true, false]);
+  });
+
+  it('keeps a pool that another’s domain uses', async () => {
+    await virsh('pool-create-as', 'job-pool', 'dir', `--target=${places.job}`);
+    await virsh('vol-create-as', 'job-pool', 'vol.qcow2', '1M', '--format=qcow2');
+    const devices = `<disk type='volume'><source pool='job-pool' volume='vol.qcow2'/><target dev='vda'/></disk>`;
+    await define({ name: 'theirs', description: `_CI_JOB_MACHINE=${living.machine}`, devices });
+    expect((await destroyOfJob()).removed).toEqual([]);
+    expect(await virsh('pool-list', '--all', '--name')).toContain('job-pool');
+    expect(existsSync(join(places.job, 'vol.qcow2'))).toBe(true);
+  });
+
   it('believes no process that only looks like a domain’s', async () => {
     await define({ name: 'person' });
     await virsh('start', '--domain=person');
