@@ -38,11 +38,10 @@ export function readHostProcesses(): readonly HostProcess[] {
 function readHostProcess(pid: number): HostProcess | undefined {
   const stat = readStat(pid);
   if (stat === undefined || stat.isDead) return undefined;
-  const environment = parseMarks(readEnvironment(pid));
-  // Reading the group of every process of a host would double the work.
-  const isOfInterest =
-    environment.isStage || environment.tags.length + environment.machines.length > 0;
-  const inMachine = isOfInterest ? machineOfCgroup(readCgroup(pid)) : undefined;
+  const inMachine = machineOfCgroup(readCgroup(pid));
+  // What runs in a machine ends with it, and its author could make it a long read: thousands of
+  // processes with megabytes each.
+  const environment = parseMarks(inMachine === undefined ? readEnvironment(pid) : []);
   return { pid, parent: stat.parent, startTime: stat.startTime, inMachine, ...environment };
 }
 

@@ -1,6 +1,13 @@
 /** A process that cannot be mistaken for a later one of the same number. */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { STAGE_MARK } from './marks.ts';
+
+/**
+ * No program is started with more, execve(2), "Limits on size of arguments and environment"; but any
+ * process can point its own at all of its memory, PR_SET_MM_MAP of prctl(2).
+ */
+const MAX_ENVIRONMENT_BYTES = 8 * 1024 * 1024;
+const PART_BYTES = 64 * 1024;
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -55,10 +62,27 @@ export function parseStat(text: string): ProcessStat | undefined {
 /** Entries of a process's environment, as it was started; empty for one that may not be read. */
 export function readEnvironment(pid: number): readonly string[] {
   try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    const file = openSync(`/proc/${pid}/environ`, 'r');
+    try {
+      return readUpTo(file, MAX_ENVIRONMENT_BYTES).toString().split('\0');
+    } finally {
+      closeSync(file);
+    }
   } catch {
     return [];
   }
+}
+
+function readUpTo(file: number, limit: number): Buffer {
+  const parts: Buffer[] = [];
+  for (let size = 0; size < limit;) {
+    const part = Buffer.allocUnsafe(PART_BYTES);
+    const read = readSync(file, part);
+    if (read === 0) break;
+    parts.push(part.subarray(0, read));
+    size += read;
+  }
+  return Buffer.concat(parts);
 }
 
 /**
