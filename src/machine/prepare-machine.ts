@@ -21,7 +21,7 @@ import { machineName } from './names.ts';
 import { createOverlay } from './overlay.ts';
 import { findRunner, identifyProcess } from './process-identity.ts';
 import { writeRecord, type MachineRecord, type VmPlaces } from './record.ts';
-import { markTempDir } from './temp-dir-mark.ts';
+import { isRunnersOwn, markTempDir } from './temp-dir-mark.ts';
 
 /** Longer than the reaper takes for one machine. */
 const LOCK_WAIT_SEC = 120;
@@ -160,7 +160,12 @@ function recordOf(attempt: Attempt): MachineRecord {
     runnerProcess: findRunner(tmpDir),
     tmpDir,
     responseFile: attempt.responseFile,
-    directories: [directory.path, tmpDir, builds].filter((path) => path !== undefined),
+    directories: [
+      directory.path,
+      // Any other is not this job's alone: a wrapper may have set it to /var/tmp.
+      ...(tmpDir !== undefined && isRunnersOwn(tmpDir) ? [tmpDir] : []),
+      ...(builds === undefined ? [] : [builds]),
+    ],
     virtualMachines: attempt.virtualMachines,
     chroot: attempt.chroot.name,
     chrootVersion: attempt.chroot.version,
