@@ -26,7 +26,12 @@ import {
 } from '../../src/vm/virtual-machines.ts';
 import { hasVmPackages } from './vm-packages.ts';
 
-const isReady = await hasVmPackages('libvirt-daemon-system', 'libvirt-clients', 'qemu-utils');
+const isReady = await hasVmPackages(
+  'libvirt-daemon-system',
+  'libvirt-clients',
+  'qemu-system-x86',
+  'qemu-utils',
+);
 
 interface Places {
   readonly base: string;

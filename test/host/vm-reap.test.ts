@@ -8,7 +8,12 @@ import { DriverJob, host, STATE_DIR, waitFor } from './driver.ts';
 import { explain, reap } from './reap.ts';
 import { hasVmPackages } from './vm-packages.ts';
 
-const isReady = await hasVmPackages('libvirt-daemon-system', 'libvirt-clients', 'qemu-utils');
+const isReady = await hasVmPackages(
+  'libvirt-daemon-system',
+  'libvirt-clients',
+  'qemu-system-x86',
+  'qemu-utils',
+);
 const SETTINGS = 'keep_builds: true\nstop_timeout: 0\n';
 
 let base: string;
@@ -17,11 +22,11 @@ function claimOf(job: DriverJob): string {
   return join(STATE_DIR, 'claims', `${job.machine}.json`);
 }
 
-async function keptBuilds(job: DriverJob): Promise<string> {
-  const record = JSON.parse(await readFile(join(job.directory, 'record.json'), 'utf8')) as {
-    keptBuilds: string;
-  };
-  return record.keptBuilds;
+/** A directory of the job on the host: its kept builds, where this host can keep builds. */
+async function placeOf(job: DriverJob): Promise<string> {
+  const text = await readFile(join(job.directory, 'record.json'), 'utf8');
+  const { keptBuilds } = JSON.parse(text) as { keptBuilds?: string };
+  return keptBuilds ?? join(job.directory, 'upper/vms');
 }
 
 async function domains(): Promise<string[]> {
@@ -51,7 +56,7 @@ async function define(name: string, description: string, disk?: string): Promise
 
 /** A running domain with the job's mark, one that is off with a disk in its builds, and a person's. */
 async function leaveDomains(job: DriverJob): Promise<string> {
-  const builds = await keptBuilds(job);
+  const builds = await placeOf(job);
   await mkdir(builds, { recursive: true });
   const disk = join(builds, 'disk.qcow2');
   await host('qemu-img', 'create', '-q', '-f', 'qcow2', disk, '1M');
