@@ -10,22 +10,19 @@
  *     more memory than it may   limits.test.ts, limits-v2.test.ts, where limits are enforced
  *     runner killed, restarted  here; at many points in kill-sweep.test.ts
  *     runner stopped for good   reap-gc.test.ts (b) and (c)
- *     host loses power          power-loss.test.ts; here, with what a boot finds planted
+ *     host loses power          power-loss.test.ts
  *     prepare fails half way    here; killed half way in kill-sweep.test.ts
  */
 import { execa } from 'execa';
-import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { BUNDLE, DriverJob, host, isUp, STATE_DIR, waitFor } from './driver.ts';
+import { BUNDLE, DriverJob, host, isUp, waitFor } from './driver.ts';
 import { newProject, runHostJob, startHostJob, type HostJobOptions } from './host-job.ts';
 import { difference, hostState, leftSince } from './host-state.ts';
 import { explain, reap } from './reap.ts';
-import { removeRoots, startSeparateRunner, type SeparateRunner } from './separate-runner.ts';
-import type { KillMoment, Victim } from './runner-process.ts';
+import type { KillMoment } from './runner-process.ts';
+import { killedRunner, removeRoots } from './separate-runner.ts';
 
 beforeAll(async () => {
   const job = await DriverJob.create();
@@ -94,15 +91,6 @@ function withBrokenPrepare(): NonNullable<HostJobOptions['driver']> {
   };
 }
 
-/** One job of a runner of its own, killed at a moment. */
-async function killed(at: KillMoment, whom: Victim, script: string): Promise<SeparateRunner> {
-  const variables = { CI_PROJECT_ID: String(newProject()) };
-  const job = { script: [script], variables };
-  const runner = await startSeparateRunner({ job, kill: { at, whom } });
-  if ((await runner.jobEnded) === undefined) return runner;
-  throw new Error(`The job ended before it was killed: ${runner.log()}`);
-}
-
 describe('a driver that is killed in its cleanup', () => {
   it('leaves the machine of a job that its runner has ended: one reap takes it', async () => {
     const before = await hostState();
@@ -132,7 +120,7 @@ describe('a runner that is killed', () => {
     ['cleanup', { stage: 'cleanup', afterMs: 40 }],
   ])('with its driver in %s, and started anew: one reap takes all', async (_, at) => {
     const before = await hostState();
-    const dead = await killed(at, 'driver and runner', 'sleep 300 & sleep 1');
+    const dead = await killedRunner(at, 'driver and runner', 'sleep 300 & sleep 1');
     const living = await startHostJob({ script: ['echo up; sleep 4; echo still here'] });
     await waitFor('the next job runs', () => /^up$/m.test(living.log()));
     const { status, report, about, stderr } = await reap();
@@ -151,7 +139,7 @@ describe('a runner that is killed', () => {
     const before = await hostState();
     // The stage ends the script of a Runner that is gone; this one makes it wait for that.
     const script = 'trap "" TERM; sleep 300';
-    const dead = await killed({ stage: 'build_script', afterMs: 1_500 }, 'runner', script);
+    const dead = await killedRunner({ stage: 'build_script', afterMs: 1_500 }, 'runner', script);
     const during = await reap();
     expect(during.status).toBe(0);
     const [machine] = during.about(dead.machine).filter(({ kind }) => kind === 'machine');
@@ -169,7 +157,7 @@ describe('a runner that is killed', () => {
 
   it('and what its job left on the host, marked as the job’s, goes too; a living job’s does not', async () => {
     const before = await hostState();
-    const dead = await killed(
+    const dead = await killedRunner(
       { stage: 'build_script', afterMs: 1_000 },
       'driver and runner',
       'sleep 300',
@@ -205,82 +193,12 @@ function isAlive(pid: number): boolean {
   }
 }
 
-describe('a host that loses power', () => {
-  const config = join(import.meta.dirname, '../../systemd/tmpfiles.d/nspawn-runner.conf');
-
-  it('has nothing of its jobs after the boot, and all that outlives jobs', async () => {
-    const before = await hostState();
-    const planted = await plantPowerLoss();
-    expect(difference(before, await hostState()).length).toBeGreaterThanOrEqual(3);
-    await host('systemd-tmpfiles', '--boot', '--remove', config);
-    const { status, report } = await reap();
-    expect(await leftSince(before), explain(report.items)).toEqual([]);
-    expect(status, explain(report.items)).toBe(0);
-    for (const path of planted.kept) expect(existsSync(path), path).toBe(true);
-    for (const path of planted.kept) await rm(path, { recursive: true });
-  });
-
-  it('is cleared by the reaper alone, where tmpfiles has not run', async () => {
-    const before = await hostState();
-    const planted = await plantPowerLoss();
-    const { status, report } = await reap();
-    expect(await leftSince(before), explain(report.items)).toEqual([]);
-    expect(status, explain(report.items)).toBe(0);
-    for (const path of planted.kept) await rm(path, { recursive: true });
-  });
-});
-
-/**
- * What a disk holds when power is lost in the middle of a job: its directory with a record of
- * another boot, the Runner's directory, half of a chroot build, trash; and, to be kept, a cache.
- */
-async function plantPowerLoss(): Promise<{ readonly kept: readonly string[] }> {
-  const runner = await killed(
-    { stage: 'build_script', afterMs: 1_000 },
-    'driver and runner',
-    'sleep 300',
-  );
-  const aside = await mkdtemp(join(tmpdir(), 'power-loss-'));
-  const job = { record: '', tmpDir: '' };
-  job.record = await readFile(join(runner.directory, 'record.json'), 'utf8');
-  ({ tmpDir: job.tmpDir } = JSON.parse(job.record) as { tmpDir: string });
-  await cp(job.tmpDir, join(aside, 'tmp'), { recursive: true });
-  await host('systemctl', 'stop', runner.unit);
-  await waitFor('the machine is gone', () => !existsSync(runner.directory));
-  await removeRoots([runner]);
-  // Its own directory, as PID 1 did not get to move it away.
-  await mkdir(join(runner.directory, 'upper/etc'), { recursive: true });
-  await writeFile(join(runner.directory, 'record.json'), ofAnotherBoot(job.record), {
-    mode: 0o600,
-  });
-  const root = join(tmpdir(), basename(job.tmpDir));
-  const atRoot = (text: string): string => text.replaceAll(job.tmpDir, root);
-  await cp(join(aside, 'tmp'), root, { recursive: true });
-  const mark = join(root, '.nspawn-runner.json');
-  if (existsSync(mark)) {
-    await writeFile(mark, atRoot(ofAnotherBoot(await readFile(mark, 'utf8'))), { mode: 0o600 });
-  }
-  const record = join(runner.directory, 'record.json');
-  await writeFile(record, atRoot(await readFile(record, 'utf8')), { mode: 0o600 });
-  await mkdir(join(STATE_DIR, 'trash', `${runner.machine}-0123abcd`, 'upper'), { recursive: true });
-  const cache = join(STATE_DIR, 'cache/power-loss');
-  await mkdir(cache, { recursive: true });
-  const yesterday = Date.now() / 1000 - 86_400;
-  for (const path of [root, runner.directory]) await utimes(path, yesterday, yesterday);
-  await rm(aside, { recursive: true });
-  return { kept: [cache] };
-}
-
-function ofAnotherBoot(text: string): string {
-  return text.replaceAll(/"bootId":\s*"[^"]*"/g, `"bootId": "${randomUUID()}"`);
-}
-
 describe('the reaper', () => {
   it('that is killed half way leaves the rest to the next run', async () => {
     const before = await hostState();
     for (const afterMs of [80, 200, 320, 440, 600]) {
       const at = { stage: 'build_script', afterMs: 500 };
-      const dead = await killed(at, 'driver and runner', 'sleep 300 & sleep 301');
+      const dead = await killedRunner(at, 'driver and runner', 'sleep 300 & sleep 301');
       const first = execa(process.execPath, [BUNDLE, 'reap'], { detached: true, reject: false });
       await new Promise((resolve) => setTimeout(resolve, afterMs));
       if (first.pid !== undefined && first.exitCode === null) process.kill(-first.pid, 'SIGKILL');

@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { machineName } from '../../src/machine/names.ts';
 import { BUILT_PROGRAM, type EmulatedJob } from '../runner-emulator.ts';
 import { STATE_DIR } from './driver.ts';
-import type { RunnerNews, RunnerOrder } from './runner-process.ts';
+import { newProject } from './host-job.ts';
+import type { KillMoment, RunnerNews, RunnerOrder, Victim } from './runner-process.ts';
 
 export interface SeparateRunner {
   readonly pid: number;
@@ -89,6 +90,19 @@ export async function startSeparateRunner(order: RunnerOrder): Promise<SeparateR
       await gone;
     },
   };
+}
+
+/** A Runner with one job, killed at a moment of it; a job that ends before throws. */
+export async function killedRunner(
+  at: KillMoment,
+  whom: Victim,
+  script: string,
+): Promise<SeparateRunner> {
+  const variables = { CI_PROJECT_ID: String(newProject()) };
+  const job = { script: [script], variables };
+  const runner = await startSeparateRunner({ job, kill: { at, whom } });
+  if ((await runner.jobEnded) === undefined) return runner;
+  throw new Error(`The job ended before it was killed: ${runner.log()}`);
 }
 
 /** Removes the roots of temporary directories; what is in them was looked at before. */
