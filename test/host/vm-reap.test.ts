@@ -1,12 +1,20 @@
-/** Whole jobs that leave virtual machines with the host's libvirt: what cleanup and the reaper make of them. */
+/** Whole jobs that leave virtual machines on the host: what cleanup and the reaper make of them. */
 import { execa } from 'execa';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { DriverJob, host, STATE_DIR, waitFor } from './driver.ts';
 import { explain, reap } from './reap.ts';
 import { hasVmPackages } from './vm-packages.ts';
+import {
+  addUser,
+  installStandIn,
+  mayInstallStandIns,
+  removeStandIns,
+  removeUser,
+  StandInVirtualBox,
+} from './vm-stand-in-host.ts';
 
 const isReady = await hasVmPackages(
   'libvirt-daemon-system',
@@ -148,6 +156,32 @@ describe.skipIf(!isReady)('virtual machines of whole jobs', () => {
     await host('systemctl', 'start', 'libvirtd.socket');
     await reap();
     expect(await domains()).toEqual([]);
+    expect(existsSync(claimOf(job))).toBe(false);
+    await job.dispose();
+  });
+});
+
+describe.skipIf(!mayInstallStandIns())('VirtualBox machines of whole jobs', () => {
+  it('of the users in the settings go with the cleanup, in whatever state', async () => {
+    for (const program of ['VBoxManage', 'vagrant']) await installStandIn(program);
+    onTestFinished(removeStandIns);
+    const user = await addUser('vmbuilder');
+    onTestFinished(() => removeUser(user.name));
+    const settings = `virtual_machine_users: [${user.name}]\nstop_timeout: 0\n`;
+    const job = await DriverJob.create({ settings });
+    expect((await job.prepare()).status).toBe(0);
+    const vbox = new StandInVirtualBox(user);
+    const description = `_CI_JOB_MACHINE=${job.machine}`;
+    for (const state of ['saved', 'poweroff', 'aborted']) {
+      await vbox.machine(state, { state, description });
+    }
+    const running = await vbox.machine('running', { description });
+    vbox.run(running, { _CI_JOB_MACHINE: job.machine });
+    await vbox.machine('person');
+    await vbox.save();
+    const cleanup = await job.cleanup();
+    expect([cleanup.status, cleanup.stderr]).toEqual([0, '']);
+    expect(await vbox.names()).toEqual(['person']);
     expect(existsSync(claimOf(job))).toBe(false);
     await job.dispose();
   });
