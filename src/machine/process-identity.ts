@@ -8,6 +8,8 @@ import { STAGE_MARK } from './marks.ts';
  */
 const MAX_ENVIRONMENT_BYTES = 8 * 1024 * 1024;
 const PART_BYTES = 64 * 1024;
+/** USER_HZ, time(7): the same on every architecture that Debian has. */
+const TICKS_PER_SEC = 100;
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -35,6 +37,13 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
 export function isAlive(identity: ProcessIdentity): boolean {
   const now = identifyProcess(identity.pid);
   return now?.startTime === identity.startTime && now.bootId === identity.bootId;
+}
+
+/** Seconds since the process was started, also when it is gone; undefined for one of another boot. */
+export function ageOf(identity: ProcessIdentity | undefined): number | undefined {
+  if (identity?.bootId !== currentBootId()) return undefined;
+  const upSec = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+  return upSec - Number(identity.startTime) / TICKS_PER_SEC;
 }
 
 export function currentBootId(): string {

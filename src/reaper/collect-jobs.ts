@@ -9,7 +9,7 @@ import { jobDirectory, jobsDirectory } from '../machine/job-directory.ts';
 import { linksByMachine } from '../machine/links.ts';
 import { isLocked, lockHolder, lockNames } from '../machine/lock.ts';
 import { parseMachineName, unitName } from '../machine/names.ts';
-import { isAlive, type ProcessIdentity } from '../machine/process-identity.ts';
+import { ageOf, isAlive, type ProcessIdentity } from '../machine/process-identity.ts';
 import { inspectRecord, type MachineRecord, type RecordState } from '../machine/record.ts';
 import { findRemains, namesWithRemains } from '../machine/remains.ts';
 import { hasEndedAttempt } from '../machine/temp-dir.ts';
@@ -83,6 +83,7 @@ export async function collectJob(machine: string, view: HostView): Promise<JobEv
     holder,
     stages: stagesOf(machine, known, view.processes),
     creator: lifeOf(known?.creator),
+    ageSec: ageOf(known?.creator),
     runner: lifeOf(known?.runnerProcess),
     isEnded: hasEndedAttempt(known?.runnerProcess, known?.tmpDir),
     stragglers: leftBehind({ machine, holder }, view.processes).map(({ pid }) => pid),

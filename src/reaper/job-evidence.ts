@@ -21,6 +21,8 @@ export interface JobEvidence {
   /** Stages of the job that run on the host. */
   readonly stages: readonly number[];
   readonly creator: Life;
+  /** Since its prepare stage began; undefined when that was in another boot, or is not known. */
+  readonly ageSec?: number | undefined;
   readonly runner: Life;
   /** Its Runner lives and has removed the attempt's directory, which it does last of all. */
   readonly isEnded: boolean;

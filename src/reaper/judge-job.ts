@@ -52,7 +52,7 @@ function judgeKnown(job: JobEvidence, known: MachineRecord, nowMs: number): Verd
   if (isDown(job)) {
     return remove('its machine is gone', `unit ${job.unit}`, creatorGone(known), ...idle);
   }
-  if (nowMs > Date.parse(known.deadline) + DEADLINE_GRACE_MS) {
+  if (isOverdue(job, known, nowMs)) {
     return remove('its deadline has passed', `deadline ${known.deadline}`, ...idle);
   }
   if (known.isKept === true) return keep('a person keeps it', `until ${known.deadline}`);
@@ -72,6 +72,13 @@ function judgeKnown(job: JobEvidence, known: MachineRecord, nowMs: number): Verd
   return job.runner === 'lives'
     ? keep('its GitLab Runner lives', `process ${String(known.runnerProcess?.pid)}`)
     : keep('nothing proves it dead', `systemd ends it at ${known.deadline}`);
+}
+
+/** By the time since boot, as systemd has it; a host's clock may be set, forward by years at a boot. */
+function isOverdue({ ageSec }: JobEvidence, known: MachineRecord, nowMs: number): boolean {
+  const [made, end] = [Date.parse(known.createdAt), Date.parse(known.deadline)];
+  const ageMs = ageSec === undefined ? nowMs - made : ageSec * 1000;
+  return ageMs > end - made + DEADLINE_GRACE_MS;
 }
 
 /** True of every job that is not `atWork`. */
