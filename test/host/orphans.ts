@@ -115,6 +115,9 @@ const recordPath = ({ machine }: Place): string => jobDirectory(STATE_DIR, machi
 
 const setAsUser = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
 
+/** The reaper waits for it. */
+export const IGNORES_TERM = 'a process that ignores TERM';
+
 /** Cheap ones; a machine that runs is made beside them. */
 const MAKERS: Readonly<Record<string, Maker>> = {
   'a unit that sleeps': ({ machine }) => sleepingUnit(machine),
@@ -178,7 +181,7 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   'a temporary directory': (place) => makeTempDir(markOf(place, deadProcess())),
   'a process with the machine’s mark': ({ machine, tag }) =>
     strayProcess({ _CI_JOB_MACHINE: machine, _CI_JOB_TAG: tag }),
-  'a process that ignores TERM': ({ machine }) =>
+  [IGNORES_TERM]: ({ machine }) =>
     strayProcess({ _CI_JOB_MACHINE: machine }, ['sh', '-c', 'trap "" TERM; exec sleep 30000']),
   'a process of another user': ({ machine }) =>
     strayProcess({ _CI_JOB_MACHINE: machine }, [...setAsUser, 'sleep', '30000']),
@@ -234,11 +237,23 @@ export async function deadMachine(): Promise<DeadMachine> {
   return { ...place, sort: 'a machine', tmpDir: job.tmpDir };
 }
 
-/** As many orphans, of every sort by turns; `machines` of them are machines that run. */
-export async function plantOrphans(count: number, machines = 0): Promise<readonly Orphan[]> {
+export interface Planting {
+  /** So many of them are machines that run. */
+  readonly machines?: number;
+  /** Which sort comes first. */
+  readonly from?: number;
+  readonly sorts?: readonly string[];
+}
+
+/** As many orphans, of every sort by turns. */
+export async function plantOrphans(
+  count: number,
+  { machines = 0, from = 0, sorts = SORTS }: Planting = {},
+): Promise<readonly Orphan[]> {
   const orphans: Orphan[] = [];
   for (let made = 0; made < machines; made++) orphans.push(await deadMachine());
-  const queue = Array.from({ length: count - machines }, (_, at) => SORTS[at % SORTS.length]);
+  const indices = Array.from({ length: count - machines }, (_, at) => from + at);
+  const queue = indices.map((at) => sorts[at % sorts.length]);
   const worker = async (): Promise<void> => {
     for (let sort = queue.shift(); sort !== undefined; sort = queue.shift()) {
       const place = newPlace();

@@ -33,7 +33,7 @@ describe('a host full of orphans', () => {
       const lookAlikes = await plantLookAlikes(dead);
       // The dead job is in this state and goes: its lines are of no interest.
       const before = await hostState();
-      await plantOrphans(COUNT - 1, MACHINES);
+      await plantOrphans(COUNT - 1, { machines: MACHINES });
       const { status, report, stderr, durationMs } = await reap();
       const failed = report.items.filter(({ result }) => result === 'failed');
       expect([status, failed, stderr]).toEqual([0, [], '']);
