@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { HostError } from '../errors.ts';
 import { VM_KINDS, type VmKind } from '../vm/virtual-machine.ts';
-import type { ProcessIdentity } from './process-identity.ts';
+import type { ProcessIdentity } from '../process-identity.ts';
 
 const MAX_BYTES = 64 * 1024;
 
@@ -91,8 +91,10 @@ export function readRecord(path: string): MachineRecord | undefined {
     // A FIFO in its place would hold an open(2) that waits.
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new HostError(`Record "${path}" cannot be read.`, { cause: error });
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    const Kind = NO_FILE.includes(code) ? HostError : UnreadableRecord;
+    throw new Kind(`Record "${path}" cannot be read.`, { cause: error });
   }
   try {
     const stat = fstatSync(file);
@@ -109,7 +111,7 @@ export function readRecord(path: string): MachineRecord | undefined {
 
 /** What is known of a record that need not be good: what a newer version wrote is not ours to judge. */
 export type RecordState =
-  | { readonly state: 'none' | 'unusable' | 'newer' }
+  | { readonly state: 'none' | 'unusable' | 'newer' | 'unreadable' }
   | { readonly state: 'usable'; readonly record: MachineRecord };
 
 export function inspectRecord(path: string): RecordState {
@@ -117,11 +119,17 @@ export function inspectRecord(path: string): RecordState {
     const record = readRecord(path);
     return record === undefined ? { state: 'none' } : { state: 'usable', record };
   } catch (error) {
-    return { state: error instanceof NewerRecord ? 'newer' : 'unusable' };
+    if (error instanceof NewerRecord) return { state: 'newer' };
+    // A disk that fails, or no file descriptor left, says nothing of the record.
+    const isKnown = error instanceof HostError && !(error instanceof UnreadableRecord);
+    return { state: isKnown ? 'unusable' : 'unreadable' };
   }
 }
 
 class NewerRecord extends HostError {}
+class UnreadableRecord extends HostError {}
+/** What open(2) says of a link, a socket, and a file in place of the directory. */
+const NO_FILE = ['ELOOP', 'ENXIO', 'ENOTDIR'];
 
 /** The same, with undefined for what is torn, foreign or of another format. */
 export function readUsableRecord(path: string): MachineRecord | undefined {

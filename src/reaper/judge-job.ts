@@ -33,6 +33,7 @@ function atWork(job: JobEvidence): Verdict | undefined {
   }
   if (job.elsewhere !== undefined) return keep('it has another state directory', job.elsewhere);
   if (job.record.state === 'newer') return keep('a newer nspawn-runner wrote its record');
+  if (job.record.state === 'unreadable') return keep('its record cannot be read now');
   return undefined;
 }
 
