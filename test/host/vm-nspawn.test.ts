@@ -97,7 +97,7 @@ describe('machines of machined', () => {
     const ours = ['systemd-run', '--quiet', '--wait', '--collect', `--unit=${name}.service`];
     const options = ['systemd-nspawn', '--keep-unit'];
     await startMachine(name, await tree(join(job, 'ours')), {}, [...ours, ...options]);
-    const unit = ['systemd-run', '--quiet', '--wait', '--slice=nspawn-runner.slice'];
+    const unit = ['systemd-run', '--quiet', '--wait', '--collect', '--slice=nspawn-runner.slice'];
     const mark = `--setenv=_CI_JOB_MACHINE=${MACHINE}`;
     await startMachine('in-slice', await tree(join(job, 'in')), {}, [...unit, mark, ...options]);
     const context = { users: [], signal: undefined, commandTimeoutSec: 30 };

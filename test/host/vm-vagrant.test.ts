@@ -106,7 +106,7 @@ describe.skipIf(!mayInstallStandIns())('environments of Vagrant', () => {
     await vbox.save();
     await vagrant.save();
     const startedAt = performance.now();
-    await destroyOfJob({ commandTimeoutSec: 2 });
+    await destroyOfJob({ commandTimeoutSec: 1 });
     expect(performance.now() - startedAt).toBeLessThan(60_000);
     expect(await vbox.names()).toEqual([]);
   });
