@@ -5,7 +5,7 @@ import { jobTmpDir, readJob } from '../gitlab/job.ts';
 import { destroyMachine, endStragglers } from '../machine/destroy.ts';
 import { jobDirectory, jobsDirectory } from '../machine/job-directory.ts';
 import { lockHolder, withLock } from '../machine/lock.ts';
-import { markedEnvironment } from '../machine/marks.ts';
+import { markedEnvironment } from '../marks.ts';
 import { machineName } from '../machine/names.ts';
 import { readUsableRecord } from '../machine/record.ts';
 import { requireRoot } from '../root.ts';

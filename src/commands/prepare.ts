@@ -6,7 +6,7 @@ import { clearExitCode } from '../gitlab/exit-code-file.ts';
 import { chooseChroot } from '../gitlab/image.ts';
 import { readJob, type Job } from '../gitlab/job.ts';
 import { say } from '../log.ts';
-import { markedEnvironment } from '../machine/marks.ts';
+import { markedEnvironment } from '../marks.ts';
 import { machineName } from '../machine/names.ts';
 import { prepareMachine } from '../machine/prepare-machine.ts';
 import { findRunnerBinary } from '../machine/runner-binary.ts';

@@ -7,7 +7,7 @@ import { readJob } from '../gitlab/job.ts';
 import { say } from '../log.ts';
 import { jobDirectory } from '../machine/job-directory.ts';
 import { findMachineEnd } from '../machine/machine-end.ts';
-import { markedEnvironment } from '../machine/marks.ts';
+import { markedEnvironment } from '../marks.ts';
 import { machineName } from '../machine/names.ts';
 import { judge, type ScriptOutcome } from '../machine/outcome.ts';
 import { readRecord } from '../machine/record.ts';

@@ -7,18 +7,13 @@ import { existsSync } from 'node:fs';
 import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { endProcesses } from '../end-processes.ts';
 import { HostError } from '../errors.ts';
 import { powerOff } from '../tools/machinectl.ts';
 import { unmountBelow } from '../tools/mount.ts';
 import { killUnit, resetFailed, showUnit, stopUnit } from '../tools/systemctl.ts';
 import { emptyCgroup, isPopulated, machineCgroup, removeCgroup } from './cgroup.ts';
-import {
-  endProcesses,
-  leftBehind,
-  readHostProcesses,
-  type Mark,
-  type HostProcess,
-} from './host-processes.ts';
+import { leftBehind, readHostProcesses, type Mark, type HostProcess } from './host-processes.ts';
 import { jobDirectory, jobsDirectory, trashDirectory, type JobDirectory } from './job-directory.ts';
 import { removeLinks } from './links.ts';
 import { unitName } from './names.ts';

@@ -3,14 +3,9 @@
  * carries. A mark is one whole entry of the environment, never a part of one.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { MACHINE_MARK, STAGE_MARK, TAG } from './marks.ts';
+import { MACHINE_MARK, STAGE_MARK, TAG } from '../marks.ts';
 import { parseMachineName, SLICE } from './names.ts';
-import { readEnvironment, readStat } from './process-identity.ts';
-
-const TERM_WAIT_MS = 5_000;
-const KILL_WAIT_MS = 5_000;
-const POLL_MS = 20;
+import { readEnvironment, readStat } from '../process-identity.ts';
 
 export interface HostProcess {
   readonly pid: number;
@@ -127,53 +122,4 @@ export function leftBehind(
 function isMarked({ machines, tags }: HostProcess, { machine, tag }: Mark): boolean {
   if (machines.length > 0) return machines.every((name) => name === machine);
   return tag !== undefined && tags.includes(tag);
-}
-
-/**
- * Ends processes: TERM, a bounded wait, KILL, and proof. Each is looked at again right before each
- * signal, so that a number that has passed to another process is left alone.
- * @returns those that are still there.
- */
-export async function endProcesses(
-  victims: readonly HostProcess[],
-  waits = { termMs: TERM_WAIT_MS, killMs: KILL_WAIT_MS },
-): Promise<readonly HostProcess[]> {
-  let left = signalAll(victims, 'SIGTERM');
-  left = await waitForEnd(left, waits.termMs);
-  left = signalAll(left, 'SIGKILL');
-  return waitForEnd(left, waits.killMs);
-}
-
-function signalAll(
-  victims: readonly HostProcess[],
-  signal: NodeJS.Signals,
-): readonly HostProcess[] {
-  return victims.filter((victim) => {
-    if (!isStill(victim)) return false;
-    try {
-      process.kill(victim.pid, signal);
-    } catch (error) {
-      // One that may not be signalled is found to be still there, and the others have their turn.
-      return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-    }
-    return true;
-  });
-}
-
-async function waitForEnd(
-  victims: readonly HostProcess[],
-  timeoutMs: number,
-): Promise<readonly HostProcess[]> {
-  const end = performance.now() + timeoutMs;
-  let left = victims.filter(isStill);
-  while (left.length > 0 && performance.now() < end) {
-    await sleep(POLL_MS);
-    left = left.filter(isStill);
-  }
-  return left;
-}
-
-function isStill({ pid, startTime }: HostProcess): boolean {
-  const stat = readStat(pid);
-  return stat?.startTime === startTime && !stat.isDead;
 }

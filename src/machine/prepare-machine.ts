@@ -16,10 +16,11 @@ import { jobDirectory, jobsDirectory, trashDirectory, type JobDirectory } from '
 import { buildsPath, cachePath, isInUse, makeKept } from './kept-directories.ts';
 import { lockHolder, withLock } from './lock.ts';
 import { RUNNER_IN_MACHINE } from './machine-files.ts';
-import { markedEnvironment } from './marks.ts';
+import { markedEnvironment } from '../marks.ts';
 import { machineName } from './names.ts';
 import { createOverlay } from './overlay.ts';
-import { findRunner, identifyProcess } from './process-identity.ts';
+import { identifyProcess } from '../process-identity.ts';
+import { findRunner } from './runner-process.ts';
 import { writeRecord, type MachineRecord, type VmPlaces } from './record.ts';
 import { isRunnersOwn, markTempDir } from './temp-dir-mark.ts';
 

@@ -20,7 +20,7 @@ import {
 } from './cgroup.ts';
 import { forward, type Forwarded } from './forward.ts';
 import { FRAME_IN_MACHINE } from './machine-files.ts';
-import { markedEnvironment } from './marks.ts';
+import { markedEnvironment } from '../marks.ts';
 import type { ScriptOutcome } from './outcome.ts';
 import type { MachineRecord } from './record.ts';
 import { explainSilence } from './silence.ts';

@@ -2,7 +2,8 @@
  * A script whose GitLab Runner was killed runs for nobody, and its stage would keep the job from
  * the reaper for as long as it likes: the stage ends it as if the Runner had asked for that.
  */
-import { findRunner, isAlive } from './process-identity.ts';
+import { isAlive } from '../process-identity.ts';
+import { findRunner } from './runner-process.ts';
 
 const POLL_MS = 1_000;
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { readOwnFile } from '../own-file.ts';
 import { entriesOf } from './directory-entries.ts';
 import { machineName, parseMachineName } from './names.ts';
-import { isAlive, type ProcessIdentity } from './process-identity.ts';
+import { isAlive, type ProcessIdentity } from '../process-identity.ts';
 import { isProcessIdentity } from './record.ts';
 import {
   hasRunnersName,

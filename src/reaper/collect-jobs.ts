@@ -9,7 +9,7 @@ import { jobDirectory, jobsDirectory } from '../machine/job-directory.ts';
 import { linksByMachine } from '../machine/links.ts';
 import { isLocked, lockHolder, lockNames } from '../machine/lock.ts';
 import { parseMachineName, unitName } from '../machine/names.ts';
-import { ageOf, isAlive, type ProcessIdentity } from '../machine/process-identity.ts';
+import { ageOf, isAlive, type ProcessIdentity } from '../process-identity.ts';
 import { inspectRecord, type MachineRecord, type RecordState } from '../machine/record.ts';
 import { findRemains, namesWithRemains } from '../machine/remains.ts';
 import { hasEndedAttempt } from '../machine/temp-dir.ts';

@@ -1,6 +1,5 @@
 /** The marks of a job, see docs/virtual-machines.md: whole entries of an environment, or whole lines of a text. */
-const TAG = '_CI_JOB_TAG=';
-const MACHINE = '_CI_JOB_MACHINE=';
+import { MACHINE_MARK, TAG } from '../marks.ts';
 
 export interface Marks {
   readonly tags: readonly string[];
@@ -16,7 +15,7 @@ export function marksOf(entries: readonly string[]): Marks {
         .filter((value) => value !== ''),
     ),
   ];
-  return { tags: values(TAG), machines: values(MACHINE) };
+  return { tags: values(`${TAG}=`), machines: values(`${MACHINE_MARK}=`) };
 }
 
 /** Marks in a description: each is a line of its own. */

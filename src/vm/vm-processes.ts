@@ -4,13 +4,13 @@
  */
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { endProcesses } from '../end-processes.ts';
 import { HostError } from '../errors.ts';
+import { readEnvironment, readStat } from '../process-identity.ts';
 import { marksOf, type Marks } from './marks.ts';
 
-const TERM_WAIT_MS = 5_000;
-const KILL_WAIT_MS = 10_000;
-const POLL_MS = 50;
+/** The kernel takes a while to give back the memory of a virtual machine. */
+const WAITS = { termMs: 5_000, killMs: 10_000 };
 
 export interface VmProcess {
   readonly pid: number;
@@ -37,21 +37,20 @@ export async function findProcesses(isWanted: (program: string) => boolean): Pro
 
 /** Undefined when there is no such process, or only what waits to be noticed by its parent. */
 export async function readProcess(pid: number): Promise<VmProcess | undefined> {
-  const startTime = await startTimeOf(pid);
+  const now = readStat(pid);
   const owner = await stat(`/proc/${pid}`).catch(() => undefined);
-  if (startTime === undefined || owner === undefined) return undefined;
+  if (now === undefined || now.isDead || owner === undefined) return undefined;
+  const { startTime } = now;
   const argv = splitNul(await readOrEmpty(`/proc/${pid}/cmdline`));
-  const marks = marksOf(splitNul(await readOrEmpty(`/proc/${pid}/environ`)));
+  const marks = marksOf(readEnvironment(pid));
   const cgroups = await readOrEmpty(`/proc/${pid}/cgroup`);
   return { pid, startTime, uid: owner.uid, argv, marks, cgroups };
 }
 
 /** The process above; undefined when there is none. */
 export async function readParent(pid: number): Promise<VmProcess | undefined> {
-  const parent = statFields(await readOrEmpty(`/proc/${pid}/stat`))[1];
-  return parent === undefined || !/^[1-9]\d*$/.test(parent)
-    ? undefined
-    : readProcess(Number(parent));
+  const parent = readStat(pid)?.parent ?? 0;
+  return parent === 0 ? undefined : readProcess(parent);
 }
 
 /** Files that a process has open for writing; names that the kernel makes up are left out. */
@@ -75,53 +74,15 @@ export function isInJobMachine({ cgroups }: Pick<VmProcess, 'cgroups'>): boolean
     .some((line) => line.split(':').slice(2).join(':').split('/').includes('nspawn-runner.slice'));
 }
 
-export type ProcessName = Pick<VmProcess, 'pid' | 'startTime'>;
-
 /**
  * TERM, a bounded wait, KILL, and proof.
  * @throws HostError when it is still there.
  */
-export async function endProcess(victim: ProcessName): Promise<void> {
-  if (await signalAndWait(victim, 'SIGTERM', TERM_WAIT_MS)) return;
-  if (await signalAndWait(victim, 'SIGKILL', KILL_WAIT_MS)) return;
+export async function endProcess(victim: VmProcess): Promise<void> {
+  if ((await endProcesses([victim], WAITS)).length === 0) return;
   throw new HostError(`Process ${victim.pid} does not end.`, {
     hint: `Look at /proc/${victim.pid}/stack: it hangs in the kernel.`,
   });
-}
-
-/** Whether that very process lives. */
-export async function isStill({ pid, startTime }: ProcessName): Promise<boolean> {
-  return (await startTimeOf(pid)) === startTime;
-}
-
-async function signalAndWait(
-  victim: ProcessName,
-  signal: NodeJS.Signals,
-  timeoutMs: number,
-): Promise<boolean> {
-  const end = performance.now() + timeoutMs;
-  if (!(await isStill(victim))) return true;
-  try {
-    process.kill(victim.pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-  while (await isStill(victim)) {
-    if (performance.now() >= end) return false;
-    await sleep(POLL_MS);
-  }
-  return true;
-}
-
-async function startTimeOf(pid: number): Promise<string | undefined> {
-  const [state, , ...rest] = statFields(await readOrEmpty(`/proc/${pid}/stat`));
-  return state === undefined || /^[ZXx]$/.test(state) ? undefined : rest[17];
-}
-
-/** Fields of proc_pid_stat(5) from the third on: the second, a name, may hold anything. */
-function statFields(text: string): string[] {
-  const at = text.lastIndexOf(')');
-  return at < 0 ? [] : text.slice(at + 2).split(' ');
 }
 
 function splitNul(text: string): string[] {

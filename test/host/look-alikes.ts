@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { jobDirectory } from '../../src/machine/job-directory.ts';
-import { identifyProcess } from '../../src/machine/process-identity.ts';
+import { identifyProcess } from '../../src/process-identity.ts';
 import { DriverJob, host, isUp, STATE_DIR, waitFor } from './driver.ts';
 import {
   deadProcess,

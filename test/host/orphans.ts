@@ -5,7 +5,7 @@ import { chown, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { jobDirectory } from '../../src/machine/job-directory.ts';
 import { machineName } from '../../src/machine/names.ts';
-import { currentBootId, type ProcessIdentity } from '../../src/machine/process-identity.ts';
+import { currentBootId, type ProcessIdentity } from '../../src/process-identity.ts';
 import { parseRecord, writeRecord, type MachineRecord } from '../../src/machine/record.ts';
 import { DriverJob, host, STATE_DIR } from './driver.ts';
 

@@ -7,7 +7,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { identifyProcess, isAlive } from '../../src/machine/process-identity.ts';
+import { identifyProcess, isAlive } from '../../src/process-identity.ts';
 import { readRecord } from '../../src/machine/record.ts';
 import { fuzz } from '../unit/fuzz.ts';
 import { BUNDLE, DriverJob, host, isUp, waitFor } from './driver.ts';

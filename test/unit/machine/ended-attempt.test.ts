@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { identifyProcess } from '../../../src/machine/process-identity.ts';
+import { identifyProcess } from '../../../src/process-identity.ts';
 import { hasEndedAttempt } from '../../../src/machine/temp-dir.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'ended-'));

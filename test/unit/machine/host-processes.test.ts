@@ -2,7 +2,6 @@ import { execa } from 'execa';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   ancestorsOf,
-  endProcesses,
   leftBehind,
   machineOfCgroup,
   parseMarks,
@@ -10,7 +9,8 @@ import {
   type HostProcess,
   type Mark,
 } from '../../../src/machine/host-processes.ts';
-import { readStat } from '../../../src/machine/process-identity.ts';
+import { endProcesses } from '../../../src/end-processes.ts';
+import { readStat } from '../../../src/process-identity.ts';
 import { aProcess, MACHINE, OTHER, TAG, TMP_DIR } from '../reaper/made-up.ts';
 
 describe('parseMarks', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ageOf, identifyProcess } from '../../../src/machine/process-identity.ts';
+import { ageOf, identifyProcess } from '../../../src/process-identity.ts';
 import { judgeJob } from '../../../src/reaper/judge-job.ts';
 import { evidenceOf } from './made-up.ts';
 

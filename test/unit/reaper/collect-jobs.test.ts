@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { HostProcess } from '../../../src/machine/host-processes.ts';
-import { identifyProcess } from '../../../src/machine/process-identity.ts';
+import { identifyProcess } from '../../../src/process-identity.ts';
 import { lifeOf, ownRecord, stagesOf } from '../../../src/reaper/collect-jobs.ts';
 import { aProcess, aRecord, MACHINE, OTHER, TMP_DIR } from './made-up.ts';
 

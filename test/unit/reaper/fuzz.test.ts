@@ -14,7 +14,7 @@ import {
 } from '../../../src/machine/host-processes.ts';
 import { machineOfLink } from '../../../src/machine/links.ts';
 import { machineName, parseMachineName } from '../../../src/machine/names.ts';
-import { parseStat } from '../../../src/machine/process-identity.ts';
+import { parseStat } from '../../../src/process-identity.ts';
 import { parseRecord, type MachineRecord } from '../../../src/machine/record.ts';
 import { parseMark } from '../../../src/machine/temp-dir.ts';
 import { questionIn, wordOf } from '../../../src/reaper/gitlab-word.ts';

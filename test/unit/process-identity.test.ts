@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
   currentBootId,
-  findRunner,
   identifyProcess,
   isAlive,
   parseStat,
   readEnvironment,
   readStat,
-} from '../../../src/machine/process-identity.ts';
+} from '../../src/process-identity.ts';
+import { findRunner } from '../../src/machine/runner-process.ts';
 
 /** Above the kernel's highest number, proc_sys_kernel(5), pid_max. */
 const NOBODY = 2 ** 22 + 1;

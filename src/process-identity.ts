@@ -1,6 +1,5 @@
 /** A process that cannot be mistaken for a later one of the same number. */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
-import { STAGE_MARK } from './marks.ts';
 
 /**
  * No program is started with more, execve(2), "Limits on size of arguments and environment"; but any
@@ -92,27 +91,4 @@ function readUpTo(file: number, limit: number): Buffer {
     size += read;
   }
   return Buffer.concat(parts);
-}
-
-/**
- * The GitLab Runner that called this stage: the nearest ancestor that has neither the stage's own
- * TMPDIR nor what only a stage has, so that a script or sudo in between is not taken for it, also
- * one that changes TMPDIR. Undefined when unsure.
- */
-export function findRunner(
-  tmpDir: string | undefined,
-  from = process.ppid,
-): ProcessIdentity | undefined {
-  if (tmpDir === undefined) return undefined;
-  let pid = from;
-  while (pid > 0) {
-    const environment = readEnvironment(pid);
-    if (environment.every((entry) => entry === '')) return undefined;
-    const isBetween = environment.some(
-      (entry) => entry === `TMPDIR=${tmpDir}` || entry.startsWith(`${STAGE_MARK}=`),
-    );
-    if (!isBetween) return identifyProcess(pid);
-    pid = readStat(pid)?.parent ?? 0;
-  }
-  return undefined;
 }
