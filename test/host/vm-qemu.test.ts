@@ -1,7 +1,7 @@
 /** QEMU that somebody started by hand: real, in software emulation, without a guest system. */
 import { execa } from 'execa';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { VmClaim } from '../../src/vm/virtual-machine.ts';
@@ -43,8 +43,16 @@ async function startQemu(
     child.kill('SIGKILL');
   });
   await waitFor('QEMU', () => existsSync(pidFile));
-  const pid = Number((await host('cat', pidFile)).trim());
+  await waitFor('its number', async () => /^\d+\s*$/.test(await readFile(pidFile, 'utf8')));
+  const pid = Number(await readFile(pidFile, 'utf8'));
+  // Which QEMU 7 writes before it opens its disks.
+  const hasDisk = args.some((arg) => /\.(qcow2|iso|comma)/.test(arg));
+  if (hasDisk) await waitFor('its disk', async () => (await openFiles(pid)).includes(job));
   return { pid, isAlive: () => existsSync(`/proc/${pid}/cmdline`) };
+}
+
+async function openFiles(pid: number): Promise<string> {
+  return host('find', `/proc/${pid}/fd`, '-printf', '%l\\n');
 }
 
 async function disk(path: string): Promise<string> {
