@@ -20,7 +20,7 @@ for (const file of readdirSync(directory).filter((name) => name.endsWith('.json'
     }
   }
 }
-for (const name of ['host-bookworm-v2', 'host-trixie-v2']) {
+for (const name of ['host-bookworm-host', 'host-trixie-host']) {
   if ((suites.get(name) ?? 0) === 0) {
     console.log(`The suite ${name} did not run.`);
     total.failed += 1;
