@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { MACHINE_MARK, STAGE_MARK, TAG } from '../marks.ts';
+import { isVirtualBoxProcess } from '../vm/virtualbox-programs.ts';
 import { parseMachineName, SLICE } from './names.ts';
 import { readEnvironment, readStat } from '../process-identity.ts';
 
@@ -37,7 +38,10 @@ function readHostProcess(pid: number): HostProcess | undefined {
   // What runs in a machine ends with it, and its author could make it a long read: thousands of
   // processes with megabytes each.
   const environment = parseMarks(inMachine === undefined ? readEnvironment(pid) : []);
-  return { pid, parent: stat.parent, startTime: stat.startTime, inMachine, ...environment };
+  const isMarkedByOthers =
+    environment.tags.length + environment.machines.length > 0 && isVirtualBoxProcess(pid);
+  const believed = isMarkedByOthers ? parseMarks([]) : environment;
+  return { pid, parent: stat.parent, startTime: stat.startTime, inMachine, ...believed };
 }
 
 /** What an environment says of its process's job. */

@@ -1,4 +1,7 @@
 import { execa } from 'execa';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   ancestorsOf,
@@ -152,8 +155,9 @@ describe('leftBehind', () => {
 describe('real processes', () => {
   /** Above the kernel's highest number, proc_sys_kernel(5), pid_max. */
   const NOBODY = 2 ** 22 + 1;
-  const start = (script: string, env: Record<string, string>) =>
-    execa('sh', ['-c', script], { env, reject: false, buffer: false });
+  const run = (program: string, args: readonly string[], env: Record<string, string>) =>
+    execa(program, args, { env, reject: false, buffer: false });
+  const start = (script: string, env: Record<string, string>) => run('sh', ['-c', script], env);
   const started: ReturnType<typeof start>[] = [];
   afterEach(async () => {
     for (const child of started) child.kill('SIGKILL');
@@ -187,6 +191,22 @@ describe('real processes', () => {
     expect(leftBehind(mark, found).map((process) => process.pid)).not.toContain(pid);
     expect(leftBehind(mark, found, NOBODY).map((process) => process.pid)).toContain(pid);
   });
+
+  it.skipIf(process.getuid?.() !== 0)(
+    'of VirtualBox may wear what its daemon got from another job, and are nobody’s',
+    async () => {
+      const directory = mkdtempSync(join(tmpdir(), 'virtualbox-'));
+      const program = join(directory, 'VBoxHeadless');
+      copyFileSync('/bin/sleep', program);
+      const process = run(program, ['60'], { _CI_JOB_TAG: TAG });
+      started.push(process);
+      const { pid } = process;
+      await expect
+        .poll(() => readHostProcesses().find((found) => found.pid === pid))
+        .toMatchObject({ tags: [], machines: [] });
+      rmSync(directory, { recursive: true });
+    },
+  );
 
   it('end by TERM', async () => {
     const victim = await child('');
