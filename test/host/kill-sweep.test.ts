@@ -11,7 +11,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runJob } from '../runner-emulator.ts';
 import { fuzz } from '../unit/fuzz.ts';
 import { startCrowd, type Crowd } from './crowd.ts';
-import { DriverJob } from './driver.ts';
 import { hostState, leftSince, type HostState } from './host-state.ts';
 import {
   killAt,
@@ -21,6 +20,7 @@ import {
   type KilledJob,
   type UsualTimes,
 } from './kill-points.ts';
+import { quietHost } from './quiet-host.ts';
 import { explain, reap } from './reap.ts';
 
 /** scripts/sweep runs the full count. */
@@ -48,9 +48,7 @@ const known: string[] = [];
 
 beforeAll(async () => {
   tmpRoot = await mkdtemp(join(tmpdir(), 'kill-sweep-'));
-  const first = await DriverJob.create();
-  await first.prepare();
-  await first.dispose();
+  await quietHost();
   before = await hostState();
   crowd = await startCrowd(CROWD);
   const unharmed = Array.from({ length: AT_ONCE }, () => runJob(victimJob(tmpRoot)));

@@ -4,10 +4,11 @@ import { existsSync } from 'node:fs';
 import { writeFile, rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reportProblems } from '../report-shape.ts';
-import { BUNDLE, DriverJob, host, STATE_DIR } from './driver.ts';
+import { BUNDLE, host, STATE_DIR } from './driver.ts';
 import { difference, hostState, leftSince } from './host-state.ts';
 import { plantLookAlikes } from './look-alikes.ts';
 import { deadMachine, LOCKS, plantOrphans, prepareGround, SORTS } from './orphans.ts';
+import { quietHost } from './quiet-host.ts';
 import { explain, reap, type ReapItem } from './reap.ts';
 
 const SETTINGS = '/tmp/dry-run.yaml';
@@ -16,9 +17,7 @@ let restore: (() => Promise<void>) | undefined;
 
 beforeAll(async () => {
   restore = await prepareGround();
-  const job = await DriverJob.create();
-  await job.prepare();
-  await job.dispose();
+  await quietHost();
   await writeFile(SETTINGS, `metrics_file: ${METRICS}\n`);
 });
 afterAll(async () => {

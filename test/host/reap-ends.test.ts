@@ -20,14 +20,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { BUNDLE, DriverJob, host, isUp, waitFor } from './driver.ts';
 import { newProject, runHostJob, startHostJob, type HostJobOptions } from './host-job.ts';
 import { difference, hostState, leftSince } from './host-state.ts';
+import { quietHost } from './quiet-host.ts';
 import { explain, reap } from './reap.ts';
 import type { KillMoment } from './runner-process.ts';
 import { killedRunner, removeRoots } from './separate-runner.ts';
 
 beforeAll(async () => {
-  const job = await DriverJob.create();
-  await job.prepare();
-  await job.dispose();
+  await quietHost();
 });
 
 describe('a job that its cleanup ends', () => {

@@ -9,9 +9,10 @@ import { cp, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { BUILT_PROGRAM } from '../runner-emulator.ts';
-import { DriverJob, host, waitFor } from './driver.ts';
+import { host, waitFor } from './driver.ts';
 import { newProject, startHostJob } from './host-job.ts';
 import { difference, hostState, leftSince } from './host-state.ts';
+import { quietHost } from './quiet-host.ts';
 import { reap, timerRun } from './reap.ts';
 import { removeRoots, startSeparateRunner, type SeparateRunner } from './separate-runner.ts';
 
@@ -32,10 +33,7 @@ const SCRIPT = [
 ];
 
 beforeAll(async () => {
-  // What the first machine of a host leaves on purpose: started services, shared directories.
-  const job = await DriverJob.create();
-  await job.prepare();
-  await job.dispose();
+  await quietHost();
 });
 
 describe('(a) a machine that is deleted during its job', () => {

@@ -10,6 +10,7 @@ import { DriverJob, host, STATE_DIR, waitFor } from './driver.ts';
 import { makeHostileTree, makeOutside, mountBelow, type Outside } from './hostile-tree.ts';
 import { hostState, leftSince } from './host-state.ts';
 import { makeDirectory, newPlace } from './orphans.ts';
+import { quietHost } from './quiet-host.ts';
 import { explain, reap } from './reap.ts';
 
 const FILES = Number(process.env['NSPAWN_RUNNER_FILES'] ?? 5_000);
@@ -25,9 +26,7 @@ let whole = '/';
 let checkoutMount = '';
 
 beforeAll(async () => {
-  const job = await DriverJob.create();
-  await job.prepare();
-  await job.dispose();
+  await quietHost();
   outside = await makeOutside();
   manifest = await outside.manifest();
   checkoutMount = await host('findmnt', '--noheadings', '--output=TARGET', `--target=${CHECKOUT}`);

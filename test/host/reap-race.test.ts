@@ -13,15 +13,14 @@ import { fuzz } from '../unit/fuzz.ts';
 import { BUNDLE, DriverJob, host, isUp, waitFor } from './driver.ts';
 import { difference, hostState, leftSince } from './host-state.ts';
 import { LOCKS, strayProcess } from './orphans.ts';
+import { quietHost } from './quiet-host.ts';
 import { explain, reap } from './reap.ts';
 
 const RACES = Number(process.env['NSPAWN_RUNNER_RACES'] ?? 20);
 const TIMEOUT_MS = 60_000 + RACES * 20_000;
 
 beforeAll(async () => {
-  const job = await DriverJob.create();
-  await job.prepare();
-  await job.dispose();
+  await quietHost();
 });
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -3,10 +3,10 @@
  * NSPAWN_RUNNER_ORPHANS says how many.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DriverJob } from './driver.ts';
 import { hostState, leftSince } from './host-state.ts';
 import { plantLookAlikes } from './look-alikes.ts';
 import { deadMachine, plantOrphans, prepareGround, SORTS } from './orphans.ts';
+import { quietHost } from './quiet-host.ts';
 import { explain, reap } from './reap.ts';
 
 const COUNT = Number(process.env['NSPAWN_RUNNER_ORPHANS'] ?? 60);
@@ -17,9 +17,7 @@ let restore: (() => Promise<void>) | undefined;
 
 beforeAll(async () => {
   restore = await prepareGround();
-  const job = await DriverJob.create();
-  await job.prepare();
-  await job.dispose();
+  await quietHost();
 });
 afterAll(() => restore?.());
 
