@@ -107,12 +107,18 @@ async function withoutUnmarked(
   left: readonly string[],
   killed: readonly KilledJob[],
 ): Promise<string[]> {
-  const isEarly = killed.some(({ hit }) => hit === 'config' || hit === undefined);
+  const early = killed.filter(
+    ({ point: { phase, whom }, hit }) =>
+      phase === 'prepare' &&
+      whom === 'driver and runner' &&
+      (hit === 'config' || hit === undefined),
+  );
   const unmarked = left
     .map((line) => /^left: temp-dir: (.*)$/.exec(line)?.[1])
     .filter((path) => path !== undefined && !existsSync(join(path, '.nspawn-runner.json')))
     .filter((path) => path !== undefined);
-  if (!isEarly) return [...left];
+  // One for each such runner, and no more: a mark that is missing elsewhere is a fault.
+  if (unmarked.length > early.length) return [...left];
   for (const path of unmarked) await rm(path, { recursive: true });
   unmarkedDirs += unmarked.length;
   return left.filter((line) => !unmarked.some((path) => line.endsWith(path)));

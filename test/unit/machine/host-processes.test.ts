@@ -193,7 +193,7 @@ describe('real processes', () => {
   });
 
   it.skipIf(process.getuid?.() !== 0)(
-    'of VirtualBox may wear what its daemon got from another job, and are nobody’s',
+    'of VirtualBox may wear what its daemon got from another job, and are nobody’s (needs root: the program must be root’s)',
     async () => {
       const directory = mkdtempSync(join(tmpdir(), 'virtualbox-'));
       const program = join(directory, 'VBoxHeadless');
