@@ -126,7 +126,7 @@ async function installPackages(site: Site, tree: string): Promise<void> {
       await writeFile(sourcesFile, aptSources(recipe.debian, aptMirror));
       const { suite, aptOptions } = recipe.debian;
       const what = { suite, target: tree, sourcesFile, packages: recipe.packages, aptOptions };
-      await bootstrap(what, { lockFd, tempDir, onLine, signal });
+      await bootstrap(what, tempDir, { lockFd, onLine, signal });
     }, temporary);
   } catch (error) {
     throw error instanceof CommandError ? notBuilt(recipe, error, logFile) : error;

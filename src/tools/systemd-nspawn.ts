@@ -36,8 +36,8 @@ export function nspawnArguments({ machine, binds, env }: NspawnMachine): string[
   ];
 }
 
-/** Colons and backslashes in paths are escaped (systemd-nspawn(1), --bind=). */
-function bindArgument({ source, target, readOnly }: Bind): string {
+/** --bind= or --bind-ro=, colons and backslashes in paths escaped (systemd-nspawn(1)). */
+export function bindArgument({ source, target, readOnly }: Bind): string {
   const escape = (path: string): string => path.replaceAll(/[\\:]/g, '\\$&');
   return `--bind${readOnly ? '-ro' : ''}=${escape(source)}:${escape(target)}`;
 }

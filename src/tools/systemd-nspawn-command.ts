@@ -1,0 +1,70 @@
+/** systemd-nspawn(1) without a boot: one command in a tree that is being made, as root of the tree. */
+import { runConfined, type ConfinedRun } from './confined.ts';
+import { bindArgument, type Bind } from './systemd-nspawn.ts';
+
+export interface TreeCommand {
+  readonly tree: string;
+  /** Names the run below /run/systemd/nspawn; at most 64 lower-case letters, digits and hyphens. */
+  readonly machine: string;
+  /** Absolute in the tree. */
+  readonly argv: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly binds?: readonly Bind[];
+  /** systemd-nspawn's own options, for images that need some. */
+  readonly options?: readonly string[];
+  /** False where nothing is fetched. */
+  readonly network?: boolean;
+}
+
+/** Taken over from ours: a build behind a proxy needs it in the tree too. */
+const FORWARDED = ['http_proxy', 'https_proxy', 'no_proxy'];
+
+export function treeCommandArguments(command: TreeCommand): string[] {
+  const { tree, machine, argv, env = {}, binds = [], options = [], network = true } = command;
+  const proxies = FORWARDED.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [`--setenv=${name}=${value}`];
+  });
+  return [
+    '--quiet',
+    `--directory=${tree}`,
+    `--machine=${machine}`,
+    // Without machined and without a scope: this works where systemd does not run.
+    '--register=no',
+    '--keep-unit',
+    '--settings=no',
+    '--link-journal=no',
+    // A stub init reaps what the command leaves behind, and ends all of it when the command ends.
+    '--as-pid2',
+    '--console=pipe',
+    '--timezone=off',
+    `--resolv-conf=${network ? 'replace-host' : 'off'}`,
+    ...(network ? [] : ['--private-network']),
+    '--setenv=DEBIAN_FRONTEND=noninteractive',
+    '--setenv=LC_ALL=C.UTF-8',
+    '--setenv=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    ...proxies,
+    ...Object.entries(env).map(([name, value]) => `--setenv=${name}=${value}`),
+    ...binds.map(bindArgument),
+    ...options,
+    '--',
+    ...argv,
+  ];
+}
+
+/**
+ * Runs it to its end.
+ * @throws CommandError with the last lines of its output, Stopped when `signal` ended it.
+ */
+export async function runInTree(command: TreeCommand, how: ConfinedRun): Promise<void> {
+  await runConfined('systemd-nspawn', treeCommandArguments(command), {
+    ...how,
+    env: {
+      ...how.env,
+      // The tree is locked by its builder; a killed nspawn would leave its own lock behind.
+      SYSTEMD_NSPAWN_LOCK: '0',
+      // /tmp is the tree's and not a tenth of the memory.
+      SYSTEMD_NSPAWN_TMPFS_TMP: '0',
+    },
+  });
+}
