@@ -4,7 +4,8 @@
  * unit test compares the two.
  */
 import * as z from 'zod/mini';
-import { parseDuration, parsePercent, parseSize } from './sizes.ts';
+import { AMOUNT, LimitsMap } from './limits-schema.ts';
+import { duration, listOf, parsed, text, yesNo } from './schema-kinds.ts';
 
 const CHROOT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 /** No "..", no "//", nothing that mount(8), a unit or a bind option would read as syntax. */
@@ -13,133 +14,6 @@ const METRICS_FILE = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+\.prom$/;
 const USER_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,30}$/;
 const GITLAB_RUNNER = new RegExp(`^(?:auto|none)$|${SAFE_PATH.source}`);
 const MIRROR = /^(?:https?|file):\/\/[^\s"'\\]+$/;
-/** systemd.time(7) up to days; a bare number is seconds. */
-const DURATION =
-  /^(?:\d+(?:\.\d+)?|(?:\d+(?:\.\d+)? *(?:ms|s|sec|seconds?|m|min|minutes?|h|hours?|d|days?) *)+)$/;
-
-interface About {
-  readonly description: string;
-  readonly default?: unknown;
-}
-
-function text(expected: string, pattern: RegExp, about: About) {
-  return z.optional(
-    z
-      .string({ error: expected })
-      .check(z.regex(pattern, { error: expected }), z.meta({ ...about })),
-  );
-}
-
-interface Form<T> {
-  readonly expected: string;
-  /** For editors; `parse` has the last word. */
-  readonly pattern: RegExp;
-  readonly parse: (value: string | number) => T | undefined;
-}
-
-/** A string or a number that becomes what the inside wants. */
-function parsed<T>({ expected, pattern, parse }: Form<T>, about: About) {
-  const string = z.string().check(z.regex(pattern, { error: expected }));
-  return z.optional(
-    z.pipe(
-      z.union([string, z.number()], { error: expected }).check(z.meta({ ...about })),
-      z.transform((value, context): T => {
-        const result = parse(value);
-        if (result !== undefined) return result;
-        context.issues.push({ code: 'custom', message: expected, input: value });
-        return z.NEVER;
-      }),
-    ),
-  );
-}
-
-function wholeNumber(expected: string, minimum: number, maximum: number, about: About) {
-  return z.optional(
-    z
-      .int({ error: expected })
-      .check(
-        z.minimum(minimum, { error: expected }),
-        z.maximum(maximum, { error: expected }),
-        z.meta({ ...about }),
-      ),
-  );
-}
-
-function yesNo(about: About) {
-  return z.optional(z.boolean({ error: 'true or false' }).check(z.meta({ ...about })));
-}
-
-function listOf(expected: string, pattern: RegExp, about: About) {
-  return z.optional(
-    z
-      .array(z.string({ error: expected }).check(z.regex(pattern, { error: expected })), {
-        error: `a list, each item ${expected}`,
-      })
-      .check(z.meta({ ...about })),
-  );
-}
-
-interface Range {
-  readonly example: string;
-  /** As an operator writes it. */
-  readonly longest: string;
-  readonly zero: boolean;
-}
-
-function duration({ example, longest, zero }: Range, about: About) {
-  const parse = (value: string | number): number | undefined => {
-    const seconds = parseDuration(value);
-    if (seconds === undefined || seconds > (parseDuration(longest) ?? 0)) return undefined;
-    return seconds > 0 || zero ? seconds : undefined;
-  };
-  const expected = `a duration such as ${example}, at most ${longest}`;
-  return parsed({ expected, pattern: DURATION, parse }, about);
-}
-
-interface MemoryMax {
-  readonly bytes?: number;
-  readonly percent?: number;
-}
-
-function memoryMax(value: string | number): MemoryMax | undefined {
-  const percent = typeof value === 'string' ? parsePercent(value) : undefined;
-  if (percent !== undefined) return percent > 0 && percent <= 100 ? { percent } : undefined;
-  const bytes = parseSize(value);
-  return bytes !== undefined && bytes > 0 ? { bytes } : undefined;
-}
-
-function cpuQuota(value: string | number): number | undefined {
-  const percent = typeof value === 'string' ? parsePercent(value) : undefined;
-  return percent !== undefined && percent > 0 ? percent : undefined;
-}
-
-const limits = z.strictObject(
-  {
-    memory_max: parsed(
-      {
-        expected: 'a size such as 4G or a percentage such as 40%',
-        pattern: /^\d+(?:\.\d+)?[KMGT%]?$/,
-        parse: memoryMax,
-      },
-      {
-        description:
-          "Memory that a job may use: a size, or a percentage of the host's. No limit unless set.",
-      },
-    ),
-    cpu_weight: wholeNumber('a whole number from 1 to 10000', 1, 10_000, {
-      description: 'Share of the CPU when jobs compete, systemd.resource-control(5).',
-    }),
-    cpu_quota: parsed(
-      { expected: 'a percentage such as 200%', pattern: /^\d+(?:\.\d+)?%$/, parse: cpuQuota },
-      { description: 'CPU time that a job may use; 200% is two CPUs. No limit unless set.' },
-    ),
-    tasks_max: wholeNumber('a whole number from 64 to 4194304', 64, 4_194_304, {
-      description: 'Processes and threads that a job may have.',
-      default: 16_384,
-    }),
-  },
-  { error: 'a map of limits' },
-);
 
 const inMachine = 'an absolute path of letters, digits, ".", "_" and "-", such as /builds';
 
@@ -206,7 +80,7 @@ export const SettingsFile = z
           "The host's gitlab-runner, which uploads artifacts and caches from the machine.",
         default: 'auto',
       }),
-      limits: z.optional(limits),
+      limits: z.optional(LimitsMap),
       boot_timeout: duration(
         { example: '60s', longest: '1h', zero: false },
         {
@@ -270,6 +144,11 @@ export const SettingsFile = z
       apt_mirror: text('a URL such as http://deb.debian.org/debian', MIRROR, {
         description: 'Debian mirror for recipes that name none.',
       }),
+      minimum_free_space: parsed(AMOUNT, {
+        description:
+          'Free space, a size or a percentage of the file system, below which no chroot is updated.',
+        default: '10%',
+      }),
     },
     { error: 'a map of settings' },
   )
@@ -277,7 +156,7 @@ export const SettingsFile = z
 
 export type SettingsFile = z.output<typeof SettingsFile>;
 
-const limitKeys = Object.keys(limits.shape);
+const limitKeys = Object.keys(LimitsMap.shape);
 const settingKeys = Object.keys(SettingsFile.shape);
 
 /** Keys of the map at `path`; at the top also those one level down, for `did you mean`. */

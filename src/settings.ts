@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { SettingsError } from './errors.ts';
 import { OPERATOR_RECIPE_DIR, SETTINGS_FILE, STATE_DIR, shippedRecipeDir } from './paths.ts';
+import type { Amount, LimitsMap } from './limits-schema.ts';
 import type { SettingsFile } from './settings-schema.ts';
 
 export interface Limits {
@@ -9,6 +10,9 @@ export interface Limits {
   readonly memoryMaxBytes?: number | undefined;
   /** Percent of the host's memory. */
   readonly memoryMaxPercent?: number | undefined;
+  /** Bytes; at most one of this and `memoryHighPercent` is set. */
+  readonly memoryHighBytes?: number | undefined;
+  readonly memoryHighPercent?: number | undefined;
   /** 1 to 10000, systemd.resource-control(5). */
   readonly cpuWeight?: number | undefined;
   /** 100 is one CPU. */
@@ -56,6 +60,8 @@ export interface Settings {
   readonly metricsFile: string | undefined;
   /** Debian mirror for recipes that name none. */
   readonly aptMirror: string | undefined;
+  /** With less than this on the state directory's file system no chroot is updated. */
+  readonly minimumFreeSpace: Amount;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -87,6 +93,7 @@ export function defaultSettings(): Settings {
     askGitlab: false,
     metricsFile: undefined,
     aptMirror: undefined,
+    minimumFreeSpace: { percent: 10 },
   };
 }
 
@@ -164,13 +171,7 @@ function withDefaults(file: SettingsFile): Settings {
     cacheDir: withoutSlash(file.cache_dir ?? defaults.cacheDir),
     keepBuilds: file.keep_builds ?? defaults.keepBuilds,
     gitlabRunner: file.gitlab_runner ?? defaults.gitlabRunner,
-    limits: {
-      memoryMaxBytes: file.limits?.memory_max?.bytes,
-      memoryMaxPercent: file.limits?.memory_max?.percent,
-      cpuWeight: file.limits?.cpu_weight,
-      cpuQuotaPercent: file.limits?.cpu_quota,
-      tasksMax: file.limits?.tasks_max ?? defaults.limits.tasksMax,
-    },
+    limits: { ...defaults.limits, ...limitsOf(file.limits) },
     bootTimeoutSec: file.boot_timeout ?? defaults.bootTimeoutSec,
     stopTimeoutSec: file.stop_timeout ?? defaults.stopTimeoutSec,
     scriptStopTimeoutSec: file.script_stop_timeout ?? defaults.scriptStopTimeoutSec,
@@ -181,6 +182,20 @@ function withDefaults(file: SettingsFile): Settings {
     askGitlab: file.ask_gitlab ?? defaults.askGitlab,
     metricsFile: file.metrics_file ?? defaults.metricsFile,
     aptMirror: file.apt_mirror ?? defaults.aptMirror,
+    minimumFreeSpace: file.minimum_free_space ?? defaults.minimumFreeSpace,
+  };
+}
+
+/** Limits by the names that the inside uses, units written out; undefined for what the map leaves out. */
+export function limitsOf(map: LimitsMap | undefined): Partial<Limits> {
+  return {
+    memoryMaxBytes: map?.memory_max?.bytes,
+    memoryMaxPercent: map?.memory_max?.percent,
+    memoryHighBytes: map?.memory_high?.bytes,
+    memoryHighPercent: map?.memory_high?.percent,
+    cpuWeight: map?.cpu_weight,
+    cpuQuotaPercent: map?.cpu_quota,
+    ...(map?.tasks_max === undefined ? {} : { tasksMax: map.tasks_max }),
   };
 }
 

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { HostError } from '../errors.ts';
+import type { Limits } from '../settings.ts';
 
 export interface ImageBind {
   /** Absolute, on the host. */
@@ -14,25 +15,10 @@ export interface ImageBind {
   readonly readOnly: boolean;
 }
 
-export interface ImageLimits {
-  /** Bytes; at most one of this and `memoryMaxPercent` is set. */
-  readonly memoryMaxBytes?: number | undefined;
-  /** Percent of the host's memory. */
-  readonly memoryMaxPercent?: number | undefined;
-  /** Bytes; at most one of this and `memoryHighPercent` is set. */
-  readonly memoryHighBytes?: number | undefined;
-  readonly memoryHighPercent?: number | undefined;
-  /** 1 to 10000, systemd.resource-control(5). */
-  readonly cpuWeight?: number | undefined;
-  /** 100 is one CPU. */
-  readonly cpuQuotaPercent?: number | undefined;
-  readonly tasksMax?: number | undefined;
-}
-
 /** Undefined leaves the matter to the operator's settings. */
 export interface ImageSettings {
   readonly format: 1;
-  readonly limits?: ImageLimits | undefined;
+  readonly limits?: Partial<Limits> | undefined;
   readonly binds?: readonly ImageBind[] | undefined;
   /** `host` shares the host's network, `none` is a loopback interface and nothing else. */
   readonly network?: 'host' | 'none' | undefined;

@@ -23,6 +23,8 @@ const leaves = [
   'log',
   'paths',
   'settings',
+  'schema-kinds',
+  'limits-schema',
   'yaml',
   'sizes',
   'file-problems',

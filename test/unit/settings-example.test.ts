@@ -22,10 +22,13 @@ describe('docs/examples/settings.yaml', () => {
       metricsFile: '/var/lib/prometheus/node-exporter/nspawn-runner.prom',
       aptMirror: 'http://deb.debian.org/debian',
       limits: {
+        memoryMaxBytes: undefined,
         memoryMaxPercent: 40,
+        memoryHighBytes: undefined,
+        memoryHighPercent: 30,
         cpuWeight: 50,
         cpuQuotaPercent: 200,
-        tasksMax: defaultSettings().limits.tasksMax,
+        tasksMax: 16_384,
       },
     };
     expect(settings).toEqual({ ...defaultSettings(), ...examples });

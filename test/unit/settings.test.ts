@@ -65,7 +65,7 @@ builds_dir: /home/ci/builds
 cache_dir: /home/ci/cache
 keep_builds: true
 gitlab_runner: /opt/gitlab-runner
-limits: {memory_max: 4G, cpu_weight: 50, cpu_quota: 200%, tasks_max: 500}
+limits: {memory_max: 4G, memory_high: 3G, cpu_weight: 50, cpu_quota: 200%, tasks_max: 500}
 boot_timeout: 90
 stop_timeout: 0
 script_stop_timeout: 500ms
@@ -75,6 +75,7 @@ virtual_machines: [libvirt]
 virtual_machine_users: [root]
 ask_gitlab: true
 metrics_file: /srv/metrics/ci.prom
+minimum_free_space: 5G
 apt_mirror: http://mirror.example.com/debian
 `;
     expect(await parseSettings(text, 'settings.yaml')).toEqual({
@@ -91,6 +92,7 @@ apt_mirror: http://mirror.example.com/debian
       gitlabRunner: '/opt/gitlab-runner',
       limits: {
         memoryMaxBytes: 4 * 1024 ** 3,
+        memoryHighBytes: 3 * 1024 ** 3,
         cpuWeight: 50,
         cpuQuotaPercent: 200,
         tasksMax: 500,
@@ -105,6 +107,7 @@ apt_mirror: http://mirror.example.com/debian
       askGitlab: true,
       metricsFile: '/srv/metrics/ci.prom',
       aptMirror: 'http://mirror.example.com/debian',
+      minimumFreeSpace: { bytes: 5 * 1024 ** 3 },
     });
   });
 
@@ -188,7 +191,7 @@ describe('one problem', () => {
     ['limits:\n  task_max: 5', 'line 2, limits.task_max: unknown key; did you mean "tasks_max"?'],
     [
       'limits: {ram: 4G}',
-      'line 1, limits.ram: unknown key; the keys here are memory_max, cpu_weight, cpu_quota, tasks_max.',
+      'line 1, limits.ram: unknown key; the keys here are memory_max, memory_high, cpu_weight, cpu_quota, tasks_max.',
     ],
   ])('%j', async (text, message) => {
     expect(await problemsOf(text)).toEqual({
@@ -213,7 +216,7 @@ it('tells all problems at once, in the order of the file', async () => {
       'settings.yaml line 1, stat_dir: unknown key; did you mean "state_dir"?',
       'settings.yaml line 2, shell: expected "bash" or "sh", got "fish".',
       'settings.yaml line 4, limits.cpu_quota: expected a percentage such as 200%, got 1.',
-      'settings.yaml line 5, limits.cpu: unknown key; the keys here are memory_max, cpu_weight, cpu_quota, tasks_max.',
+      'settings.yaml line 5, limits.cpu: unknown key; the keys here are memory_max, memory_high, cpu_weight, cpu_quota, tasks_max.',
     ],
   });
 });
