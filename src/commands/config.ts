@@ -1,6 +1,7 @@
 /** GitLab's config stage: prints the driver configuration; nothing else may go to stdout. */
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
+import { readImageSettings } from '../chroot/image-settings.ts';
 import { listChroots } from '../chroot/store.ts';
 import type { StageArguments } from '../cli.ts';
 import { UsageError } from '../errors.ts';
@@ -25,27 +26,39 @@ export async function config(args: StageArguments): Promise<number> {
   markTempDir(job, settings.stateDir);
   const defaultImage = args['default-image'] ?? settings.defaultImage;
   // The Python tool's users have --default-image in prepare_args alone: no image is prepare's to judge.
-  if (job.image !== undefined || defaultImage !== undefined) {
-    const chroots = await listChroots(settings.stateDir);
-    chooseChroot({
-      image: job.image,
-      defaultImage,
-      allowedImages: settings.allowedImages,
-      images: settings.images,
-      chroots: chroots.map((chroot) => chroot.name),
-    });
-  }
+  const isKnown = job.image !== undefined || defaultImage !== undefined;
+  const chrootShell = isKnown
+    ? await shellOfImage(job.image, { ...settings, defaultImage })
+    : undefined;
   process.stdout.write(
     driverConfig({
       hostname: hostname(),
       version: NSPAWN_RUNNER_VERSION,
       buildsDir: settings.buildsDir,
       cacheDir: settings.cacheDir,
-      shell: scriptShell(args.shell, settings.shell),
+      shell: scriptShell(args.shell, chrootShell ?? settings.shell),
       jobEnv: jobEnv(settings.stateDir),
     }),
   );
   return 0;
+}
+
+/**
+ * What the chroot's recipe says; undefined where it leaves that to the settings.
+ * @throws JobError for an unknown or refused image.
+ */
+async function shellOfImage(
+  image: string | undefined,
+  settings: Settings,
+): Promise<Settings['shell'] | undefined> {
+  const chroots = await listChroots(settings.stateDir);
+  const { chroot: name } = chooseChroot({
+    ...settings,
+    image,
+    chroots: chroots.map((chroot) => chroot.name),
+  });
+  const chroot = chroots.find((candidate) => candidate.name === name);
+  return chroot === undefined ? undefined : readImageSettings(chroot.path).shell;
 }
 
 /** GitLab Runner writes scripts for a dialect: `--shell` may be a path, the dialect is its name. */

@@ -8,8 +8,10 @@ import { nspawnArguments, type Bind } from '../tools/systemd-nspawn.ts';
 import { showUnit } from '../tools/systemctl.ts';
 import { startUnit, type TransientUnit } from '../tools/systemd-run.ts';
 import { trashDirectory, type JobDirectory } from './job-directory.ts';
+import type { MachineBase } from './machine-base.ts';
 import { bundledFile, FRAME_IN_MACHINE } from './machine-files.ts';
 import { SLICE, unitName } from './names.ts';
+import { isolation, nestedStorage } from './profile.ts';
 import { sweepCommand } from './trash.ts';
 
 const CONSOLE_TAIL_BYTES = 4096;
@@ -25,12 +27,11 @@ export interface MachineBoot {
   readonly description: string;
   readonly stateDir: string;
   readonly directory: JobDirectory;
-  /** The base tree, never written. */
-  readonly chroot: string;
+  readonly base: MachineBase;
+  /** Besides those of the recipe. */
   readonly binds: readonly Bind[];
+  /** For all processes of the machine, and for what boots it. */
   readonly env: Readonly<Record<string, string>>;
-  readonly limits: Limits;
-  readonly bootTimeoutSec: number;
   /** After so long PID 1 ends the machine, whoever forgot it. */
   readonly runtimeMaxSec: number;
   /** A name in the trash that this attempt alone has. */
@@ -42,13 +43,15 @@ export interface MachineBoot {
  * @throws HostError with the last words of console and journal; Stopped when `signal` ended it.
  */
 export async function bootMachine(boot: MachineBoot, signal: AbortSignal): Promise<number> {
+  const { bootTimeoutSec } = boot.base;
   const startedSec = Math.floor(Date.now() / 1000);
   // Held open, because the directory goes to the trash with a unit that failed.
   const console = await open(boot.directory.console, 'wx+', 0o600);
   try {
     const { durationMs } = await startUnit(machineUnit(boot), {
-      timeoutSec: boot.bootTimeoutSec + 2 * STOP_TIMEOUT_SEC,
+      timeoutSec: bootTimeoutSec + 2 * STOP_TIMEOUT_SEC,
       signal,
+      env: boot.env,
     });
     return durationMs / 1000;
   } catch (error) {
@@ -57,7 +60,7 @@ export async function bootMachine(boot: MachineBoot, signal: AbortSignal): Promi
     const words = await consoleTail(console);
     throw new HostError(`Machine "${boot.machine}" did not become ready.`, {
       details: [
-        `It had ${boot.bootTimeoutSec} s (boot_timeout).`,
+        `It had ${bootTimeoutSec} s (boot_timeout).`,
         ...lastLines(error.command.stderrTail, CONSOLE_TAIL_LINES),
         ...section(
           'Its unit',
@@ -91,7 +94,7 @@ export async function stateDirOfUnit(machine: string): Promise<string | undefine
 
 /** The unit that owns the job, design: docs/internals.md. */
 export function machineUnit(boot: MachineBoot): TransientUnit {
-  const { directory, stateDir, machine, trashItem } = boot;
+  const { base, directory, stateDir, machine, trashItem } = boot;
   const stopPost = (...command: string[]): `ExecStopPost=${string}` =>
     `ExecStopPost=-${command.join(' ')}`;
   return {
@@ -106,10 +109,10 @@ export function machineUnit(boot: MachineBoot): TransientUnit {
       'OOMPolicy=continue',
       // The supervisor is in the job's memory limit and must not be the first to be killed for it.
       'OOMScoreAdjust=-500',
-      `TimeoutStartSec=${boot.bootTimeoutSec}`,
+      `TimeoutStartSec=${base.bootTimeoutSec}`,
       `TimeoutStopSec=${STOP_TIMEOUT_SEC}`,
       `RuntimeMaxSec=${boot.runtimeMaxSec}`,
-      ...limitProperties(boot.limits),
+      ...limitProperties(base.limits),
       // The device policy of systemd-nspawn@.service, without its loop and mapper devices.
       'DevicePolicy=closed',
       'DeviceAllow=/dev/net/tun rwm',
@@ -137,21 +140,26 @@ export function machineUnit(boot: MachineBoot): TransientUnit {
       SYSTEMD_NSPAWN_LOCK: '0',
       // /tmp is the overlay and not a tenth of the memory.
       SYSTEMD_NSPAWN_TMPFS_TMP: '0',
+      // docs/ENVIRONMENT.md of systemd.
+      ...(base.seccomp ? {} : { SYSTEMD_SECCOMP: '0' }),
       [STATE_DIR_OF_UNIT]: stateDir,
       ...boot.env,
     },
     argv: [
       '/bin/sh',
       bundledFile('boot.sh'),
-      boot.chroot,
+      base.chroot.path,
       directory.path,
       ...nspawnArguments({
         machine,
         env: boot.env,
         binds: [
           { source: bundledFile('frame.sh'), target: FRAME_IN_MACHINE, readOnly: true },
+          ...nestedStorage(base, directory),
           ...boot.binds,
+          ...base.binds,
         ],
+        ...isolation(base),
       }),
     ],
   };
@@ -167,6 +175,9 @@ function limitProperties(limits: Limits): `${string}=${string}`[] {
   if (limits.memoryMaxBytes !== undefined) properties.push(`MemoryMax=${limits.memoryMaxBytes}`);
   if (limits.memoryMaxPercent !== undefined)
     properties.push(`MemoryMax=${limits.memoryMaxPercent}%`);
+  if (limits.memoryHighBytes !== undefined) properties.push(`MemoryHigh=${limits.memoryHighBytes}`);
+  if (limits.memoryHighPercent !== undefined)
+    properties.push(`MemoryHigh=${limits.memoryHighPercent}%`);
   if (limits.cpuWeight !== undefined) properties.push(`CPUWeight=${limits.cpuWeight}`);
   if (limits.cpuQuotaPercent !== undefined) properties.push(`CPUQuota=${limits.cpuQuotaPercent}%`);
   return properties;

@@ -2,23 +2,25 @@
  * Makes a job's machine from nothing, whatever an earlier attempt of the job left. It has no
  * rollback: GitLab Runner sends a cleanup after a failed prepare, and the destroyer is the rollback.
  */
-import { access, chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
-import { HostError, Stopped } from '../errors.ts';
+import { Stopped } from '../errors.ts';
 import type { Limits } from '../settings.ts';
 import type { Bind } from '../tools/systemd-nspawn.ts';
-import { lookUpAccount, missingHome, type Account } from './account.ts';
 import { bootMachine, type MachineBoot } from './boot.ts';
 import { writeClaim } from './claim.ts';
 import { destroyMachine, endStragglers, leftSomething, type DestroyOptions } from './destroy.ts';
 import { jobDirectory, jobsDirectory, trashDirectory, type JobDirectory } from './job-directory.ts';
+import { holdCurrent } from './hold-current.ts';
 import { buildsPath, cachePath, isInUse, makeKept } from './kept-directories.ts';
 import { lockHolder, withLock } from './lock.ts';
+import { lookInside, type Inside } from './look-inside.ts';
+import type { MachineBase } from './machine-base.ts';
 import { RUNNER_IN_MACHINE } from './machine-files.ts';
 import { markedEnvironment } from '../marks.ts';
 import { machineName } from './names.ts';
 import { createOverlay } from './overlay.ts';
+import { nestedStorage } from './profile.ts';
 import { identifyProcess } from '../process-identity.ts';
 import { findRunner } from './runner-process.ts';
 import { writeRecord, type MachineRecord, type VmPlaces } from './record.ts';
@@ -39,18 +41,21 @@ export interface MachinePlan {
   readonly responseFile: string | undefined;
   /** Where jobs may make virtual machines on this host. */
   readonly virtualMachines: VmPlaces | undefined;
-  readonly chroot: { readonly name: string; readonly version: string; readonly path: string };
-  /** `bash`, `sh` or an absolute path in the machine. */
-  readonly shell: string;
-  readonly user: string;
+  /** What is current when the plan is made. */
+  readonly base: MachineBase;
+  /**
+   * The same object while the chroot's current version is the same, else what is current now.
+   * @throws JobError when the chroot has gone.
+   */
+  readonly currentBase: (base: MachineBase) => Promise<MachineBase>;
   readonly buildsDir: string;
   readonly cacheDir: string;
   readonly keepBuilds: boolean;
+  /** Nobody's job, see the record. It has no cache either. */
+  readonly isTrial?: boolean;
   /** The host's gitlab-runner. */
   readonly runnerBinary: string | undefined;
   readonly extraBinds: readonly Bind[];
-  readonly limits: Limits;
-  readonly bootTimeoutSec: number;
   readonly stopTimeoutSec: number;
   readonly scriptStopTimeoutSec: number;
   /** From now until PID 1 ends the machine. */
@@ -59,6 +64,7 @@ export interface MachinePlan {
 
 export interface PreparedMachine {
   readonly machine: string;
+  readonly record: MachineRecord;
   readonly bootSec: number;
   /** False where kept builds were wanted and another machine has them. */
   readonly buildsKept: boolean;
@@ -70,13 +76,8 @@ interface Attempt extends MachinePlan {
   /** Random. */
   readonly attempt: string;
   readonly directory: JobDirectory;
-  /** Absolute in the machine. */
-  readonly shellPath: string;
-  readonly owner: Account;
-  /** A home to make for the user; absolute in the machine. */
-  readonly home: string | undefined;
   /** The host's directories that are bound in. */
-  readonly cache: string;
+  readonly cache: string | undefined;
   readonly builds: string | undefined;
 }
 
@@ -100,52 +101,69 @@ async function makeMachine(
   machine: string,
   signal: AbortSignal,
 ): Promise<PreparedMachine> {
-  const attempt = await beginAttempt(plan, machine);
-  const { directory, owner, cache, builds, home } = attempt;
-  const record = recordOf(attempt);
-  writeRecord(directory.record, record);
+  const begun = await beginAttempt(plan, machine);
+  const hold = async (base: MachineBase): Promise<Held> => {
+    stopIf(signal);
+    const attempt = { ...begun, base };
+    const inside = await lookInside(base);
+    const record = recordOf(attempt, inside);
+    writeRecord(attempt.directory.record, record);
+    return { attempt, inside, record };
+  };
+  const { attempt, inside, record } = await holdCurrent(plan.base, hold, plan.currentBase);
   if (record.virtualMachines !== undefined) writeClaim(plan.stateDir, record);
   stopIf(signal);
-  await makeKept(cache, owner, signal);
-  if (builds !== undefined) await makeKept(builds, owner, signal);
-  await createOverlay(directory, {
-    chroot: plan.chroot.path,
-    machine,
-    directories: [
-      ...(builds === undefined ? [plan.buildsDir] : []),
-      ...(home === undefined ? [] : [home]),
-    ],
-    owner,
-  });
+  await makeDirectories(attempt, inside, signal);
   stopIf(signal);
   const bootSec = await bootMachine(bootOf(attempt), signal);
-  return { machine, bootSec, buildsKept: !plan.keepBuilds || builds !== undefined };
+  const buildsKept = !plan.keepBuilds || attempt.builds !== undefined;
+  return { machine, record, bootSec, buildsKept };
+}
+
+interface Held {
+  readonly attempt: Attempt;
+  readonly inside: Inside;
+  readonly record: MachineRecord;
 }
 
 async function beginAttempt(plan: MachinePlan, machine: string): Promise<Attempt> {
-  const { stateDir, chroot, user } = plan;
+  const { stateDir } = plan;
   const project = { origin: plan.origin, id: plan.jobId, projectId: plan.projectId };
   const directory = jobDirectory(stateDir, machine);
-  const shellPath = await findShell(chroot.path, plan.shell);
-  const owner = await lookUpAccount(chroot.path, user);
-  const home = await missingHome(chroot.path, user, owner);
   await claim({ stateDir, machine, tag: plan.tag, stopTimeoutSec: 0 }, directory.path);
   return {
     ...plan,
     machine,
     attempt: randomBytes(8).toString('hex'),
     directory,
-    shellPath,
-    owner,
-    home,
-    cache: cachePath(stateDir, project),
+    cache: plan.isTrial === true ? undefined : cachePath(stateDir, project),
     builds: plan.keepBuilds ? await freeBuilds(plan, machine) : undefined,
   };
 }
 
-function recordOf(attempt: Attempt): MachineRecord {
+/** All that is there of the machine before it boots. */
+async function makeDirectories(
+  { machine, base, directory, cache, builds, cacheDir, buildsDir }: Attempt,
+  { owner, home }: Inside,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const kept of [cache, builds]) if (kept !== undefined) await makeKept(kept, owner, signal);
+  for (const { source } of nestedStorage(base, directory)) await mkdir(source, { mode: 0o700 });
+  await createOverlay(directory, {
+    chroot: base.chroot.path,
+    machine,
+    directories: [
+      ...(cache === undefined ? [cacheDir] : []),
+      ...(builds === undefined ? [buildsDir] : []),
+      ...(home === undefined ? [] : [home]),
+    ],
+    owner,
+  });
+}
+
+function recordOf(attempt: Attempt, { shellPath, home }: Inside): MachineRecord {
   const now = Date.now();
-  const { directory, tmpDir, builds } = attempt;
+  const { base, directory, tmpDir, builds } = attempt;
   return {
     format: 1,
     machine: attempt.machine,
@@ -168,12 +186,13 @@ function recordOf(attempt: Attempt): MachineRecord {
       ...(builds === undefined ? [] : [builds]),
     ],
     virtualMachines: attempt.virtualMachines,
-    chroot: attempt.chroot.name,
-    chrootVersion: attempt.chroot.version,
-    shell: attempt.shellPath,
-    user: attempt.user,
-    home: attempt.home,
-    memoryLimit: describeMemory(attempt.limits),
+    isTrial: attempt.isTrial,
+    chroot: base.chroot.name,
+    chrootVersion: base.chroot.version,
+    shell: shellPath,
+    user: base.user,
+    home,
+    memoryLimit: describeMemory(base.limits),
     stopTimeoutSec: attempt.stopTimeoutSec,
     scriptStopTimeoutSec: attempt.scriptStopTimeoutSec,
     keptBuilds: builds,
@@ -181,27 +200,25 @@ function recordOf(attempt: Attempt): MachineRecord {
 }
 
 function bootOf(attempt: Attempt): MachineBoot {
-  const { machine, runnerBinary, builds } = attempt;
-  const bound = (source: string, target: string, readOnly: boolean): Bind => ({
-    source,
-    target,
-    readOnly,
-  });
+  const { machine, base, runnerBinary, cache, builds } = attempt;
+  const bound = (source: string | undefined, target: string, readOnly: boolean): Bind[] =>
+    source === undefined ? [] : [{ source, target, readOnly }];
   return {
     machine,
-    description: `GitLab job ${attempt.jobId} of project ${attempt.projectId}`,
+    description:
+      attempt.isTrial === true
+        ? `Trial of chroot ${base.chroot.name}, version ${base.chroot.version}`
+        : `GitLab job ${attempt.jobId} of project ${attempt.projectId}`,
     stateDir: attempt.stateDir,
     directory: attempt.directory,
-    chroot: attempt.chroot.path,
+    base,
     binds: [
-      bound(attempt.cache, attempt.cacheDir, false),
-      ...(builds === undefined ? [] : [bound(builds, attempt.buildsDir, false)]),
-      ...(runnerBinary === undefined ? [] : [bound(runnerBinary, RUNNER_IN_MACHINE, true)]),
+      ...bound(cache, attempt.cacheDir, false),
+      ...bound(builds, attempt.buildsDir, false),
+      ...bound(runnerBinary, RUNNER_IN_MACHINE, true),
       ...attempt.extraBinds,
     ],
     env: markedEnvironment(attempt),
-    limits: attempt.limits,
-    bootTimeoutSec: attempt.bootTimeoutSec,
     runtimeMaxSec: attempt.runtimeMaxSec,
     trashItem: `${machine}-${attempt.attempt}`,
   };
@@ -227,25 +244,7 @@ async function freeBuilds(plan: MachinePlan, machine: string): Promise<string | 
   return (await isInUse(plan.stateDir, path, machine)) ? undefined : path;
 }
 
-/** The shell as the machine knows it. */
-async function findShell(chroot: string, shell: string): Promise<string> {
-  const places = shell.startsWith('/') ? [shell] : [`/bin/${shell}`, `/usr/bin/${shell}`];
-  for (const place of places) {
-    if (
-      await access(join(chroot, place)).then(
-        () => true,
-        () => false,
-      )
-    )
-      return place;
-  }
-  throw new HostError(`The chroot has no shell "${shell}".`, {
-    details: [`Looked for ${places.join(' and ')} below ${chroot}.`],
-    hint: 'Add it to the recipe, or choose another `shell` in the settings.',
-  });
-}
-
-export function describeMemory(limits: Limits): string | undefined {
+function describeMemory(limits: Limits): string | undefined {
   if (limits.memoryMaxBytes !== undefined) {
     const mib = limits.memoryMaxBytes / 1024 / 1024;
     return mib >= 1024 && mib % 1024 === 0 ? `${mib / 1024} GiB` : `${Math.round(mib)} MiB`;

@@ -1,6 +1,7 @@
 /**
  * What is known of a job's machine: written before anything else of it exists, read by every later
- * stage and by whoever looks for orphans. It goes with the job's directory.
+ * stage and by whoever looks for orphans. It goes with the job's directory. The version of the chroot
+ * in it is what keeps that version on disk (hold-current.ts): whoever removes versions reads it.
  *
  * INVARIANT: a record is whole or not there (written aside, then renamed) and belongs to root.
  */
@@ -56,7 +57,10 @@ export interface MachineRecord {
   readonly virtualMachines?: VmPlaces | undefined;
   /** A person wants the machine to outlive its job, until the deadline (`exec --keep`). */
   readonly isKept?: boolean | undefined;
+  /** Nobody's job: its creator tries whether the chroot is good for jobs, and GitLab knows nothing of it. */
+  readonly isTrial?: boolean | undefined;
   readonly chroot: string;
+  /** The one that is mounted, or that is about to be. */
   readonly chrootVersion: string;
   /** Absolute path in the machine. */
   readonly shell: string;
@@ -201,6 +205,10 @@ function isText(value: unknown): boolean {
   return typeof value === 'string';
 }
 
+function isBoolean(value: unknown): boolean {
+  return typeof value === 'boolean';
+}
+
 function isTime(value: unknown): boolean {
   return typeof value === 'string' && !Number.isNaN(Date.parse(value));
 }
@@ -225,5 +233,6 @@ const OPTIONAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   keptBuilds: isText,
   directories: isTexts,
   virtualMachines: isVmPlaces,
-  isKept: (value) => typeof value === 'boolean',
+  isKept: isBoolean,
+  isTrial: isBoolean,
 };

@@ -94,7 +94,8 @@ async function startScript(
 ): Promise<Pick<Running, 'client' | 'streams'>> {
   const script = openSync(run.script, 'r');
   try {
-    const client = await startInMachine(innerUnit(run, unit, nonce), script);
+    const marks = markedEnvironment(run.record);
+    const client = await startInMachine(innerUnit(run, unit, nonce), script, marks);
     // Before anything is awaited: what a started process says while no one reads is thrown away.
     return { client, streams: forward(client, nonce, run.output) };
   } finally {

@@ -29,7 +29,9 @@ function atWork(job: JobEvidence): Verdict | undefined {
     return keep('nspawn-runner is at work on it', `process ${String(job.holder ?? 'unknown')}`);
   }
   if (job.creator === 'lives') {
-    return keep('its prepare stage runs', `process ${String(job.known?.creator?.pid)}`);
+    const { isTrial = false, chroot, creator } = job.known ?? {};
+    const reason = isTrial ? `it is a trial of chroot "${chroot}"` : 'its prepare stage runs';
+    return keep(reason, `process ${String(creator?.pid)}`);
   }
   if (job.elsewhere !== undefined) return keep('it has another state directory', job.elsewhere);
   if (job.record.state === 'newer') return keep('a newer nspawn-runner wrote its record');
@@ -50,6 +52,10 @@ function judgeUnknown(job: JobEvidence): Verdict {
 
 function judgeKnown(job: JobEvidence, known: MachineRecord, nowMs: number): Verdict {
   const idle = idleFacts(job);
+  if (known.isTrial === true && job.creator === 'gone') {
+    const reason = `a trial of chroot "${known.chroot}" that was cut off`;
+    return remove(reason, `process ${String(known.creator?.pid)}, which made it, is gone`, ...idle);
+  }
   if (isDown(job)) {
     return remove('its machine is gone', `unit ${job.unit}`, creatorGone(known), ...idle);
   }

@@ -49,9 +49,12 @@ export interface ListedUnit {
 }
 
 /** Loaded units whose names match a glob, also those that are not active. */
-export async function listUnits(glob: string): Promise<readonly ListedUnit[]> {
-  const args = ['list-units', '--all', '--full', '--output=json', '--', glob];
-  return parseUnits((await run('systemctl', args)).stdout);
+export async function listUnits(glob: string, where: Where = {}): Promise<readonly ListedUnit[]> {
+  const args = [...target(where), 'list-units', '--all', '--full', '--output=json', '--', glob];
+  const { timeoutSec } = where;
+  return parseUnits(
+    (await run('systemctl', args, timeoutSec === undefined ? {} : { timeoutSec })).stdout,
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 /** systemd-run(1): transient units on the host and in machines. */
-import { run, start, type RunResult, type Started } from './exec.ts';
+import { run, start, type RunOptions, type RunResult, type Started } from './exec.ts';
 
 export interface TransientUnit {
   readonly unit: string;
@@ -39,11 +39,12 @@ export function systemdRunArguments(unit: TransientUnit): string[] {
 
 /**
  * Starts a unit on the host and returns when it is ready; a unit that fails is unloaded.
+ * @param options `env` is the client's own, besides the tool's.
  * @throws CommandError when it did not become ready; Stopped when `signal` ended the wait.
  */
 export function startUnit(
   unit: TransientUnit,
-  options: { readonly timeoutSec: number; readonly signal: AbortSignal },
+  options: Pick<RunOptions, 'signal' | 'env'> & { readonly timeoutSec: number },
 ): Promise<RunResult> {
   return run('systemd-run', ['--collect', ...systemdRunArguments(unit)], options);
 }
@@ -57,12 +58,18 @@ export async function startUnitNoBlock(unit: TransientUnit): Promise<void> {
  * Starts a unit in a machine on an open file as standard input, with its output on pipes to us.
  * The exit status of the client is a hint and no proof: 0 when the machine dies, 0 when the
  * machine's manager re-executes.
+ * @param clientEnv the client's own environment, besides the tool's.
  */
-export function startInMachine(unit: MachineUnit, stdin: number): Promise<Started> {
+export function startInMachine(
+  unit: MachineUnit,
+  stdin: number,
+  clientEnv: Readonly<Record<string, string>>,
+): Promise<Started> {
   const args = [`--machine=${unit.machine}`, `--uid=${unit.user}`, '--pipe', '--wait'];
   return start('systemd-run', [...args, ...systemdRunArguments(unit)], {
     stdin,
     stdout: 'pipe',
     stderr: 'pipe',
+    env: clientEnv,
   });
 }

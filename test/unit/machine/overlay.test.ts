@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { findAccount } from '../../../src/machine/account.ts';
 import { slicePath } from '../../../src/machine/cgroup.ts';
 import { hostsFile } from '../../../src/machine/overlay.ts';
-import { nspawnArguments } from '../../../src/tools/systemd-nspawn.ts';
 
 describe('hostsFile', () => {
   it('adds the machine to what the chroot has', () => {
@@ -32,17 +31,5 @@ describe('slicePath', () => {
   it('makes a level of every dash', () => {
     expect(slicePath('nspawn-runner.slice')).toBe('nspawn.slice/nspawn-runner.slice');
     expect(slicePath('machine.slice')).toBe('machine.slice');
-  });
-});
-
-describe('nspawnArguments', () => {
-  it('escapes colons in the paths of binds', () => {
-    const args = nspawnArguments({
-      machine: 'm',
-      env: { A: 'b' },
-      binds: [{ source: '/a:b', target: '/c\\d', readOnly: true }],
-    });
-    expect(args).toContain('--bind-ro=/a\\:b:/c\\\\d');
-    expect(args.at(-1)).toBe('systemd.setenv=A=b');
   });
 });
