@@ -1,4 +1,5 @@
 /** tar(1), GNU: the working tree into an archive, and a job's artifacts out of one. */
+import { runConfined, type ConfinedRun } from './confined.ts';
 import { run } from './exec.ts';
 
 const CHANGED_WHILE_READ = 1;
@@ -48,4 +49,40 @@ export async function extractArchive(
     ],
     { timeoutSec: TIMEOUT_SEC, signal },
   );
+}
+
+export interface TreeArchive {
+  readonly archive: string;
+  /** An empty directory that nobody else writes into. */
+  readonly tree: string;
+  readonly stripComponents: number;
+}
+
+/** Everything of a tree is kept but what an overlay or a policy of this host would take for its own. */
+export function unpackTreeArguments({ archive, tree, stripComponents }: TreeArchive): string[] {
+  return [
+    '--extract',
+    `--file=${archive}`,
+    `--directory=${tree}`,
+    '--numeric-owner',
+    '--same-owner',
+    '--same-permissions',
+    '--delay-directory-restore',
+    '--acls',
+    '--xattrs',
+    '--xattrs-include=*',
+    // The kernel's "Overlay Filesystem": in a lower layer these move and hide files.
+    '--xattrs-exclude=trusted.overlay.*',
+    '--xattrs-exclude=security.selinux',
+    `--strip-components=${stripComponents}`,
+  ];
+}
+
+/**
+ * Unpacks a root file system, the compression recognized by its first bytes. Names are kept below
+ * `tree`: tar drops a leading "/", refuses ".." and makes links that point elsewhere last.
+ * @throws CommandError with tar's last lines, Stopped when `how.signal` ended it.
+ */
+export async function unpackTree(what: TreeArchive, how: ConfinedRun): Promise<void> {
+  await runConfined('tar', unpackTreeArguments(what), how);
 }
