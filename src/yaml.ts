@@ -19,9 +19,10 @@ export const REFERENCE = Symbol('!reference');
 export interface YamlOptions {
   /**
    * `core` is YAML 1.2 without dates, merge keys and repeated keys. `gitlab-ci` takes what
-   * .gitlab-ci.yml may hold: merge keys, repeated keys (the last wins) and `!reference`.
+   * .gitlab-ci.yml may hold: merge keys, repeated keys (the last wins) and `!reference`. `ansible`
+   * takes what a playbook may hold: merge keys, repeated keys and every tag, as if it were not there.
    */
-  readonly dialect?: 'core' | 'gitlab-ci' | undefined;
+  readonly dialect?: 'core' | 'gitlab-ci' | 'ansible' | undefined;
 }
 
 /**
@@ -29,12 +30,12 @@ export interface YamlOptions {
  * @throws SettingsError that names file, line and column.
  */
 export function parseYaml(text: string, file: string, options: YamlOptions = {}): YamlDocument {
-  const isGitlabCi = options.dialect === 'gitlab-ci';
+  const { dialect = 'core' } = options;
   const lines = recordLines();
   try {
     const value: unknown = load(text, {
-      schema: isGitlabCi ? gitlabCiSchema() : CORE_SCHEMA,
-      json: isGitlabCi,
+      schema: SCHEMAS[dialect](),
+      json: dialect !== 'core',
       listener: lines.listener,
     });
     return { file, value: value ?? undefined, lineOf: (path) => lineAt(lines.root(), path) };
@@ -43,14 +44,24 @@ export function parseYaml(text: string, file: string, options: YamlOptions = {})
   }
 }
 
-function gitlabCiSchema(): Schema {
-  const construct = (data: unknown): unknown => ({ [REFERENCE]: data });
-  return CORE_SCHEMA.extend({
-    implicit: [
-      new Type('tag:yaml.org,2002:merge', { kind: 'scalar', resolve: (text) => text === '<<' }),
-    ],
-    explicit: [new Type('!reference', { kind: 'sequence', construct })],
-  });
+const SCHEMAS: Readonly<Record<NonNullable<YamlOptions['dialect']>, () => Schema>> = {
+  core: () => CORE_SCHEMA,
+  'gitlab-ci': () => {
+    const construct = (data: unknown): unknown => ({ [REFERENCE]: data });
+    return withMergeKeys([new Type('!reference', { kind: 'sequence', construct })]);
+  },
+  ansible: () =>
+    withMergeKeys(
+      (['scalar', 'sequence', 'mapping'] as const).map(
+        (kind) => new Type('!', { kind, multi: true, construct: (data: unknown) => data }),
+      ),
+    ),
+};
+
+function withMergeKeys(explicit: Type[]): Schema {
+  const resolve = (text: unknown): boolean => text === '<<';
+  const merge = new Type('tag:yaml.org,2002:merge', { kind: 'scalar', resolve });
+  return CORE_SCHEMA.extend({ implicit: [merge], explicit });
 }
 
 function syntaxError(error: YAMLException, file: string): SettingsError {

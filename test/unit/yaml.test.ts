@@ -115,3 +115,34 @@ job:
     expect(lineOf(['job', 'script'])).toBe(5);
   });
 });
+
+describe('the dialect of Ansible', () => {
+  it('merges, repeats and takes every tag for nothing', () => {
+    const yaml = `
+- hosts: all
+  vars: &vars
+    secret: !vault |
+      $ANSIBLE_VAULT;1.1;AES256
+    raw: !unsafe '{{ not a template }}'
+    list: !any [1]
+    map: !any/other {a: 1}
+- hosts: all
+  hosts: localhost
+  vars:
+    <<: *vars
+    raw: again
+`;
+    const { value, lineOf } = parseYaml(yaml, 'a.yaml', { dialect: 'ansible' });
+    const vars = {
+      secret: '$ANSIBLE_VAULT;1.1;AES256\n',
+      raw: '{{ not a template }}',
+      list: [1],
+      map: { a: 1 },
+    };
+    expect(value).toEqual([
+      { hosts: 'all', vars },
+      { hosts: 'localhost', vars: { ...vars, raw: 'again' } },
+    ]);
+    expect(lineOf([0, 'vars', 'raw'])).toBe(6);
+  });
+});
