@@ -1,15 +1,18 @@
 /** rm(1): removes a tree without following a link or leaving its file system. */
 import { lstat, realpath } from 'node:fs/promises';
 import { HostError } from '../errors.ts';
+import { isBtrfs, removeSubvolumesBelow } from './btrfs.ts';
 import { run } from './exec.ts';
 import { mountsAt } from './mount.ts';
 
 /**
- * Removes a directory with all that is in it; one that is not there is no failure.
+ * Removes a directory with all that is in it, subvolumes of btrfs too; one that is not there is no
+ * failure.
  * @throws HostError, and nothing is removed, when something is mounted there.
  */
 export async function removeTree(path: string): Promise<void> {
-  if ((await lstat(path).catch(() => undefined)) === undefined) return;
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) return;
   const real = await realpath(path);
   const mounts = await mountsAt(real);
   if (mounts.length > 0) {
@@ -18,6 +21,7 @@ export async function removeTree(path: string): Promise<void> {
       hint: 'Unmount it with umount, then try again.',
     });
   }
+  if (found.isDirectory() && (await isBtrfs(path))) await removeSubvolumesBelow(path);
   const args = ['--recursive', '--force', '--one-file-system', '--', path];
   await run('rm', args, { timeoutSec: 0 });
 }
