@@ -203,30 +203,10 @@ async function runYargs(argv: readonly string[], signal: AbortSignal): Promise<n
       status = await (await import('./commands/exec.ts')).exec(args, signal);
     },
   );
-  cli.command('chroot', 'base trees that machines boot from', (chroot) =>
-    chroot
-      .command(
-        'create <name..>',
-        'build chroots from their recipes',
-        (command) =>
-          command
-            .positional('name', { type: 'string', array: true, demandOption: true })
-            .option('if-missing', { type: 'boolean', describe: 'leave alone what is there' }),
-        async ({ name, ...args }) => {
-          const { chrootCreate } = await import('./commands/chroot.ts');
-          status = await chrootCreate({ ...args, names: name }, signal);
-        },
-      )
-      .command(
-        'list',
-        'list the chroots that jobs can use',
-        (command) => command.option('json', { type: 'boolean', describe: 'print JSON' }),
-        async (args) => {
-          status = await (await import('./commands/chroot.ts')).chrootList(args);
-        },
-      )
-      .demandCommand(1, 'Say what to do with chroots: create or list.'),
-  );
+  const { chrootCommands } = await import('./chroot-cli.ts');
+  chrootCommands(cli, signal, (ended) => {
+    status = ended;
+  });
 
   await cli.parseAsync();
   return status;

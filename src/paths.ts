@@ -4,6 +4,8 @@ import { join } from 'node:path';
 
 export const SETTINGS_FILE = '/etc/nspawn-runner/settings.yaml';
 export const STATE_DIR = '/var/lib/nspawn-runner';
+/** Where the Python tool of the same name looked for playbooks, besides its state directory. */
+export const PLAYBOOK_DIR = '/etc/nspawn-runner';
 export const OPERATOR_RECIPE_DIR = '/etc/nspawn-runner/recipes';
 
 /**

@@ -7,8 +7,8 @@ import { open, readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../errors.ts';
 import { tryLock } from '../tools/flock.ts';
-import { removeTree } from '../tools/rm.ts';
 import { chrootDir, isChrootName } from './store.ts';
+import { removeTreeDirectory } from './tree-storage.ts';
 
 export const BUILDING = 'building-';
 
@@ -46,7 +46,7 @@ async function busy(name: string, file: FileHandle): Promise<HostError> {
 async function sweepUnfinished(dir: string): Promise<void> {
   const names = await readdir(dir);
   for (const entry of names.filter((entry) => entry.startsWith(BUILDING))) {
-    await removeTree(join(dir, entry));
+    await removeTreeDirectory(join(dir, entry));
   }
 }
 

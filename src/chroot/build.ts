@@ -1,181 +1,148 @@
 /** Recipe → tree, made aside and put in place with one rename; `current` changes last, or never. */
-import { randomBytes } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { access, chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { finished } from 'node:stream/promises';
-import { withDir } from 'tmp-promise';
-import { CommandError, HostError, SettingsError, Stopped } from '../errors.ts';
-import { bootstrap } from '../tools/mmdebstrap.ts';
-import { removeTree } from '../tools/rm.ts';
-import { syncFileSystem } from '../tools/sync.ts';
-import { toolVersion } from '../tools/version.ts';
-import { aptSources, mirrorOf } from './apt-sources.ts';
-import { BUILDING, withBuildLock } from './build-lock.ts';
-import { treeFaults } from './check-tree.ts';
-import { finishTree } from './finish-tree.ts';
-import type { Progress } from './progress.ts';
+import { SettingsError } from '../errors.ts';
+import { aptSources } from './apt-sources.ts';
+import { openTree, withSite, type Site, type SiteRequest } from './build-site.ts';
+import {
+  installPackages,
+  makeUser,
+  playPlaybook,
+  runSteps,
+  upgradePackages,
+  writeFiles,
+} from './customize.ts';
+import { finishTree, type AptSources } from './finish-tree.ts';
+import type { ImageSettings } from './image-settings.ts';
+import { putInPlace, type Trial } from './put-in-place.ts';
+import { recipeDigest } from './recipe-digest.ts';
 import type { Recipe } from './recipe.ts';
-import { chrootDir, findChroot, versionTime, type Chroot } from './store.ts';
+import type { DebianSource, Source } from './source.ts';
+import { makeSourceTree } from './source-tree.ts';
+import type { Chroot } from './store.ts';
+import { copyTree } from './tree-storage.ts';
+import { mergeImageSettings } from './image-settings.ts';
+import type { VersionRecord } from './version.ts';
 
-const VERSION_FORMAT = 1;
-
-export interface Build {
-  readonly stateDir: string;
+export interface BuildRequest extends Omit<SiteRequest, 'name'> {
   readonly recipe: Recipe;
+  /** The chroot that the recipe extends. */
+  readonly parent: ParentChroot | undefined;
   /** The operator's, for recipes that name none. */
   readonly aptMirror: string | undefined;
-  readonly progress: Progress;
-  readonly signal: AbortSignal;
+  /** Fingerprint of what upstream offers, taken before the build. */
+  readonly upstream: string | undefined;
+  readonly trial: Trial;
 }
 
-/** One build at work. */
-interface Site extends Build {
-  readonly dir: string;
-  readonly version: string;
-  /** Becomes the version's directory. */
-  readonly building: string;
-  readonly lockFd: number;
+export interface ParentChroot {
+  readonly chroot: Chroot;
+  readonly record: VersionRecord | undefined;
+  readonly machine: ImageSettings;
+  /** Where the parent's packages come from, through all that it extends. */
+  readonly root: Source;
+}
+
+interface Start {
+  readonly facts: Readonly<Record<string, string>>;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly packagesInstalled: boolean;
 }
 
 /**
- * Builds a version of a chroot and makes it current. Versions that are there stay, jobs may use
- * them; whatever goes wrong, `current` is as it was.
- * @throws HostError when the tree could not be made, SettingsError when it lacks what machines need.
+ * Builds a version of a chroot and makes it current; whatever goes wrong, `current` is as it was.
+ * @throws HostError when the tree could not be made, SettingsError when jobs could not use it.
  */
-export async function buildChroot(build: Build): Promise<Chroot> {
-  const { stateDir, recipe } = build;
-  const dir = chrootDir(stateDir, recipe.name);
-  await makeDirectories(stateDir, dir);
-  return withBuildLock(recipe.name, dir, async (lockFd) => {
-    const version = newVersion(new Date());
-    const building = join(dir, BUILDING + version);
-    await mkdir(building);
-    await chmod(building, 0o755);
-    try {
-      await makeVersion({ ...build, dir, version, building, lockFd });
-    } catch (error) {
-      await removeTree(building);
-      throw error instanceof Stopped ? stopped(recipe) : error;
-    }
-    const chroot = await findChroot(stateDir, recipe.name);
-    if (chroot?.version !== version) throw new Error(`"${dir}" has no version ${version}.`);
-    return chroot;
+export async function buildChroot(request: BuildRequest): Promise<Chroot> {
+  const { recipe } = request;
+  const digest = await recipeDigest(recipe);
+  return withSite({ ...request, name: recipe.name }, async (site) => {
+    const start = await startTree(site, request);
+    if (!start.packagesInstalled) await installPackages(site, recipe);
+    return finishVersion(site, request, { ...start, digest, origin: 'build' });
   });
 }
 
 /**
- * Below the state directory all may enter, whatever the umask: machines with user namespaces reach
- * their trees as other users. The state directory is root's alone, as /var/lib/machines is: a base
- * tree has set-user-ID programs of an age of its own.
+ * Brings a copy of the current version up to date and makes that current: newer packages, and
+ * what the recipe says of users, files and units; its playbook is played again, its script is not.
+ * @throws as buildChroot.
  */
-async function makeDirectories(stateDir: string, dir: string): Promise<void> {
-  if ((await mkdir(stateDir, { recursive: true })) !== undefined) await chmod(stateDir, 0o700);
-  for (const path of [dirname(dir), dir, join(dir, 'versions')]) {
-    await mkdir(path, { recursive: true });
-    await chmod(path, 0o755);
+export async function refreshChroot(
+  request: BuildRequest,
+  current: { readonly chroot: Chroot; readonly record: VersionRecord },
+): Promise<Chroot> {
+  const { recipe } = request;
+  const digest = await recipeDigest(recipe);
+  return withSite({ ...request, name: recipe.name }, async (site) => {
+    site.progress.step(`copying version ${current.chroot.version}`);
+    await copyTree(current.chroot.path, site.tree, site.how);
+    await upgradePackages(site, recipe);
+    const { source: facts, environment } = current.record;
+    return finishVersion(site, request, { facts, environment, digest, origin: 'refresh' });
+  });
+}
+
+async function startTree(site: Site, { recipe, parent, aptMirror }: BuildRequest): Promise<Start> {
+  const { source, packages } = recipe;
+  if (source.kind === 'extends') {
+    if (parent === undefined) throw missingParent(recipe, source.parent);
+    const { chroot, record } = parent;
+    site.progress.step(`copying ${chroot.name}, version ${chroot.version}`);
+    await copyTree(chroot.path, site.tree, site.how);
+    const facts = { extends: `${chroot.name}/${chroot.version}` };
+    return { facts, environment: record?.environment ?? {}, packagesInstalled: false };
   }
+  await openTree(site);
+  const { tree, tempDir, how, progress } = site;
+  const { step } = progress;
+  const made = await makeSourceTree(source, { tree, tempDir, aptMirror, packages, how, step });
+  return { ...made, environment: made.environment ?? {} };
 }
 
-/** Sorts by time; the random part keeps two of one second apart. */
-export function newVersion(now: Date): string {
-  const stamp = now.toISOString().replace(/\.\d+Z$/, 'Z');
-  return `${stamp.replaceAll(/[-:]/g, '')}-${randomBytes(3).toString('hex')}`;
+interface Finish extends Omit<Start, 'packagesInstalled'> {
+  readonly digest: string;
+  readonly origin: 'build' | 'refresh';
 }
 
-async function makeVersion(site: Site): Promise<void> {
-  const { recipe, progress, dir, version, building, signal } = site;
-  const tree = join(building, 'tree');
-  progress.step(`installing Debian ${recipe.debian.suite}`);
-  await installPackages(site, tree);
-  progress.step('writing what the recipe adds');
-  await chmod(tree, 0o755);
-  await finishTree(tree, recipe, aptSources(recipe.debian, site.aptMirror));
-  progress.step('checking the tree');
-  await refuseFaults(tree, recipe);
-  await writeFile(join(building, 'version.json'), await versionRecord(site));
-  progress.step('putting it in place');
-  // A host that loses power must not come back with a current version of empty files.
-  await syncFileSystem(building);
-  if (signal.aborted) throw stopped(recipe);
-  await rename(building, join(dir, 'versions', version));
-  await switchCurrent(dir, version);
-}
-
-async function installPackages(site: Site, tree: string): Promise<void> {
-  const { recipe, dir, building, aptMirror, signal, progress, lockFd } = site;
-  const { keyring } = recipe.debian;
-  await access(keyring).catch((cause: unknown) => {
-    throw new HostError(`Keyring "${keyring}" is not on this host.`, {
-      hint: 'Install debian-archive-keyring, or name the keyring of your mirror in the recipe.',
-      cause,
-    });
-  });
-  const logFile = join(dir, 'build.log');
-  await rm(logFile, { force: true });
-  const log = createWriteStream(logFile, { mode: 0o600 });
-  const onLine = (line: string): void => {
-    log.write(`${line}\n`);
-    progress.line(line);
-  };
-  // Beside the build and named like it, so that the next build sweeps it too.
-  const temporary = { tmpdir: dir, prefix: basename(building), unsafeCleanup: true };
-  try {
-    await withDir(async ({ path: tempDir }) => {
-      const sourcesFile = join(tempDir, 'debian.sources');
-      await writeFile(sourcesFile, aptSources(recipe.debian, aptMirror));
-      const { suite, aptOptions } = recipe.debian;
-      const what = { suite, target: tree, sourcesFile, packages: recipe.packages, aptOptions };
-      await bootstrap(what, tempDir, { lockFd, onLine, signal });
-    }, temporary);
-  } catch (error) {
-    throw error instanceof CommandError ? notBuilt(recipe, error, logFile) : error;
-  } finally {
-    await finished(log.end());
-  }
-}
-
-function stopped({ name }: Recipe): Stopped {
-  return new Stopped(`The build of chroot "${name}" was stopped; jobs use what they used.`);
-}
-
-/** The cause brings the last lines of the tool. */
-function notBuilt({ name, file }: Recipe, cause: CommandError, logFile: string): HostError {
-  return new HostError(`Chroot "${name}" was not built: ${cause.message}`, {
-    details: [`All of its output is in "${logFile}".`],
-    hint: `Correct what it complains about, in "${file}" or on this host, and create it again.`,
-    cause,
+async function finishVersion(
+  site: Site,
+  { recipe, parent, aptMirror, upstream, trial }: BuildRequest,
+  { facts, environment: inherited, digest, origin }: Finish,
+): Promise<Chroot> {
+  await makeUser(site, recipe);
+  site.progress.step('writing what the recipe adds');
+  await writeFiles(site.tree, recipe);
+  if (origin === 'build') await runSteps(site, recipe);
+  await playPlaybook(site, recipe);
+  const environment = { ...inherited, ...recipe.environment };
+  const root = recipe.source.kind === 'extends' ? parent?.root : recipe.source;
+  const apt = root?.kind === 'debian' ? aptOf(root, aptMirror) : undefined;
+  await finishTree(site.tree, recipe, { environment, apt });
+  return putInPlace(site, {
+    ...{ origin, environment, upstream, trial, source: facts },
+    recipe: { file: recipe.file, digest },
+    ...(parent === undefined
+      ? {}
+      : { parent: { name: parent.chroot.name, version: parent.chroot.version } }),
+    keep: recipe.keep,
+    machine: machineOf(recipe, parent),
+    checks: recipe.check,
+    remedy: `Correct "${recipe.file}", and make it again.`,
   });
 }
 
-async function refuseFaults(tree: string, { name, file }: Recipe): Promise<void> {
-  const faults = await treeFaults(tree);
-  if (faults.length === 0) return;
-  throw new SettingsError(`Chroot "${name}" was not built: no machine could boot from it.`, {
-    details: faults,
-    hint: `Add what is missing to "packages" in "${file}", and create it again.`,
+/** What holds for the machines of a recipe's chroot, with what it has from the one it extends. */
+export function machineOf(recipe: Recipe, parent: ParentChroot | undefined): ImageSettings {
+  const own = { ...recipe.machine, user: recipe.machine.user ?? recipe.user?.name };
+  return parent === undefined ? own : mergeImageSettings(parent.machine, own);
+}
+
+function aptOf(source: DebianSource, aptMirror: string | undefined): AptSources {
+  return { sources: aptSources(source, aptMirror), keyring: source.keyring };
+}
+
+function missingParent({ name, file }: Recipe, parent: string): SettingsError {
+  return new SettingsError(`Chroot "${parent}", which "${name}" extends, is not there.`, {
+    details: [`"${file}" names it.`],
+    hint: `Make it first: nspawn-runner chroot create ${parent}`,
   });
-}
-
-async function versionRecord({ recipe, version, aptMirror }: Site): Promise<string> {
-  const record = {
-    format: VERSION_FORMAT,
-    name: recipe.name,
-    version,
-    created: versionTime(version)?.toISOString(),
-    recipe: { file: recipe.file, sha256: recipe.sha256 },
-    source: {
-      debian: { suite: recipe.debian.suite, mirror: mirrorOf(recipe.debian, aptMirror) },
-    },
-    tools: { mmdebstrap: await toolVersion('mmdebstrap') },
-  };
-  return `${JSON.stringify(record, undefined, 2)}\n`;
-}
-
-/** symlink(2) does not replace and rename(2) does, so that there is always a current version. */
-async function switchCurrent(dir: string, version: string): Promise<void> {
-  const next = join(dir, `${BUILDING}current`);
-  await rm(next, { force: true });
-  await symlink(`versions/${version}`, next);
-  await rename(next, join(dir, 'current'));
 }

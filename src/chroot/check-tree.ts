@@ -1,5 +1,5 @@
 /** Whether machines can boot from a tree; asked before it becomes current. */
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { existsInTree } from './tree-path.ts';
 
@@ -24,8 +24,14 @@ const DEVICES = new Set(
   ['console', 'full', 'null', 'ptmx', 'random', 'tty', 'urandom', 'zero'].map((n) => `/dev/${n}`),
 );
 
-/** Sentences that say what is wrong; none for a good tree. */
-export async function treeFaults(tree: string): Promise<readonly string[]> {
+/**
+ * Sentences that say what is wrong; none for a good tree.
+ * @param devices paths in the tree of its device nodes.
+ */
+export async function treeFaults(
+  tree: string,
+  devices: readonly string[],
+): Promise<readonly string[]> {
   const faults: string[] = [];
   for (const { paths, from } of NEEDS) {
     const found = await Promise.all(paths.map((path) => existsInTree(tree, path)));
@@ -37,18 +43,8 @@ export async function treeFaults(tree: string): Promise<readonly string[]> {
   if (machineId?.isFile() !== true || machineId.size !== 0) {
     faults.push('"/etc/machine-id" must be an empty file, or all machines are the same one.');
   }
-  for (const path of await devicesIn(tree, '/')) {
+  for (const path of devices) {
     if (!DEVICES.has(path)) faults.push(`"${path}" is a device.`);
   }
   return faults;
-}
-
-async function devicesIn(tree: string, dir: string): Promise<readonly string[]> {
-  const found: string[] = [];
-  for (const entry of await readdir(join(tree, dir), { withFileTypes: true })) {
-    const path = join(dir, entry.name);
-    if (entry.isDirectory()) found.push(...(await devicesIn(tree, path)));
-    if (entry.isCharacterDevice() || entry.isBlockDevice()) found.push(path);
-  }
-  return found;
 }

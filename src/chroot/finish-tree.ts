@@ -9,25 +9,34 @@ const ENVIRONMENT_FILE = '/etc/systemd/system.conf.d/50-nspawn-runner-recipe.con
 /** Of the host that built it, or of the build (--dpkgopt= stays behind): none of it is for machines. */
 const NOT_FOR_MACHINES = ['/etc/hostname', '/etc/resolv.conf', '/etc/dpkg/dpkg.cfg.d/99mmdebstrap'];
 
-export async function finishTree(tree: string, recipe: Recipe, sources: string): Promise<void> {
-  await replaceSources(tree, sources);
-  await keepKeyring(tree, recipe.debian.keyring);
-  await removeTraces(tree);
-  for (const { path, content, mode } of recipe.files) {
-    const place = await placeInTree(tree, path);
-    await writeFile(place, content);
-    await chmod(place, mode);
+/**
+ * @param environment of all processes of its machines, the parent's included.
+ * @param sources what apt gets its packages from, for a tree of Debian or Ubuntu.
+ */
+export async function finishTree(
+  tree: string,
+  recipe: Pick<Recipe, 'mask' | 'enable'>,
+  { environment, apt }: { environment: Recipe['environment']; apt: AptSources | undefined },
+): Promise<void> {
+  if (apt !== undefined) {
+    await replaceSources(tree, apt.sources);
+    await keepKeyring(tree, apt.keyring);
   }
-  if (Object.keys(recipe.environment).length > 0) {
-    await writeFile(
-      await placeInTree(tree, ENVIRONMENT_FILE),
-      managerEnvironment(recipe.environment),
-    );
+  await removeTraces(tree);
+  if (Object.keys(environment).length > 0) {
+    await writeFile(await placeInTree(tree, ENVIRONMENT_FILE), managerEnvironment(environment));
   }
   await createSystemUsers(tree);
   for (const name of recipe.mask) await mask(tree, name);
   await enableUnits(tree, recipe.enable);
   await markUpdated(tree);
+}
+
+export interface AptSources {
+  /** Content of debian.sources. */
+  readonly sources: string;
+  /** On this host. */
+  readonly keyring: string;
 }
 
 /** systemd-system.conf(5): DefaultEnvironment= reaches every process that the machine's init starts. */

@@ -65,6 +65,31 @@ export function readImageSettings(tree: string): ImageSettings {
   });
 }
 
+/** What holds where a recipe extends another: its own word before its parent's, lists one after the other. */
+export function mergeImageSettings(parent: ImageSettings, own: ImageSettings): ImageSettings {
+  const said = Object.entries(own).filter(([, value]) => value !== undefined);
+  return {
+    ...parent,
+    ...Object.fromEntries(said),
+    limits: mergeLimits(parent.limits, own.limits),
+    binds: [...(parent.binds ?? []), ...(own.binds ?? [])],
+    nspawnOptions: [...(parent.nspawnOptions ?? []), ...(own.nspawnOptions ?? [])],
+    format: 1,
+  };
+}
+
+/** Bytes replace a percentage of the same limit, and the other way round. */
+function mergeLimits(parent: Partial<Limits> = {}, own: Partial<Limits> = {}): Partial<Limits> {
+  const said = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
+  const kept = Object.entries(parent).filter(([key]) => {
+    const twin = key.endsWith('Bytes')
+      ? key.replace('Bytes', 'Percent')
+      : key.replace('Percent', 'Bytes');
+    return twin === key || said[twin] === undefined;
+  });
+  return { ...Object.fromEntries(kept), ...said };
+}
+
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);

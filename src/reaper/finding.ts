@@ -12,6 +12,7 @@ export const KINDS = [
   'temp-dir',
   'trash',
   'chroot-build',
+  'chroot-version',
   'unexplained',
 ] as const;
 

@@ -4,6 +4,7 @@ import { readHostProcesses, type HostProcess } from '../machine/host-processes.t
 import type { VmPlaces } from '../machine/record.ts';
 import { askGitlab } from './gitlab-word.ts';
 import { chrootBuildCases } from './chroot-builds.ts';
+import { chrootVersionCases } from './chroot-versions.ts';
 import { collectJob, namesOfJobs, viewHost, type HostView } from './collect-jobs.ts';
 import { viewVirtualMachines } from './collect-vms.ts';
 import type { Case } from './finding.ts';
@@ -56,6 +57,7 @@ async function reapAll(options: ReapOptions): Promise<Outcome[]> {
   await dealWith(tempDirCases(stateDir, view.processes), options, take);
   await dealWith(await trashCases(stateDir), options, take);
   await dealWith(await chrootBuildCases(stateDir), options, take);
+  await dealWith(await chrootVersionCases(stateDir), options, take);
   await dealWith(unexplainedCases(stateDir), options, take);
   for (const failure of vms.failures) take(vmFailure(failure));
   if (!dryRun) {

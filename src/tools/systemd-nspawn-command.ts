@@ -1,5 +1,7 @@
 /** systemd-nspawn(1) without a boot: one command in a tree that is being made, as root of the tree. */
+import { constants } from 'node:os';
 import { runConfined, type ConfinedRun } from './confined.ts';
+import { lendToChildren, start } from './exec.ts';
 import { bindArgument, type Bind } from './systemd-nspawn.ts';
 
 export interface TreeCommand {
@@ -16,6 +18,12 @@ export interface TreeCommand {
   readonly network?: boolean;
 }
 
+const ENVIRONMENT = {
+  // The tree is locked by its builder; a killed nspawn would leave its own lock behind.
+  SYSTEMD_NSPAWN_LOCK: '0',
+  // /tmp is the tree's and not a tenth of the memory.
+  SYSTEMD_NSPAWN_TMPFS_TMP: '0',
+};
 /** Taken over from ours: a build behind a proxy needs it in the tree too. */
 const FORWARDED = ['http_proxy', 'https_proxy', 'no_proxy'];
 
@@ -59,12 +67,43 @@ export function treeCommandArguments(command: TreeCommand): string[] {
 export async function runInTree(command: TreeCommand, how: ConfinedRun): Promise<void> {
   await runConfined('systemd-nspawn', treeCommandArguments(command), {
     ...how,
-    env: {
-      ...how.env,
-      // The tree is locked by its builder; a killed nspawn would leave its own lock behind.
-      SYSTEMD_NSPAWN_LOCK: '0',
-      // /tmp is the tree's and not a tenth of the memory.
-      SYSTEMD_NSPAWN_TMPFS_TMP: '0',
-    },
+    env: { ...how.env, ...ENVIRONMENT },
   });
+}
+
+/**
+ * Runs it on our terminal, or on our pipes where there is none; returns its exit status.
+ * @throws HostError when systemd-nspawn is not there.
+ */
+export async function logIn(command: TreeCommand, { lockFd }: ConfinedRun): Promise<number> {
+  const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
+  const options = treeCommandArguments(command).filter((option) => option !== '--console=pipe');
+  const release = lendToChildren(lockFd);
+  try {
+    const child = await start(
+      'setpriv',
+      [
+        '--pdeathsig=KILL',
+        '--',
+        'unshare',
+        '--mount',
+        '--propagation=private',
+        '--',
+        'systemd-nspawn',
+        `--console=${isTerminal ? 'interactive' : 'pipe'}`,
+        ...options,
+      ],
+      {
+        stdin: 'inherit',
+        stdout: 'inherit',
+        stderr: 'inherit',
+        env: ENVIRONMENT,
+        ownSession: false,
+      },
+    );
+    const { status, signal } = await child.ended;
+    return status ?? 128 + (signal === undefined ? 0 : constants.signals[signal as NodeJS.Signals]);
+  } finally {
+    release();
+  }
 }

@@ -7,10 +7,11 @@ const src = join(import.meta.dirname, '../../src');
 /** Which folders a file of a folder may import from, besides its own; the root is "". */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   '': ['', 'commands', 'gitlab'],
-  commands: ['', 'gitlab', 'machine', 'chroot', 'reaper', 'runner', 'host', 'vm', 'tools'],
+  commands: ['', 'gitlab', 'machine', 'chroot', 'reaper', 'upkeep', 'runner', 'host', 'vm', 'tools'],
   machine: ['', 'vm', 'tools'],
   vm: ['', 'tools'],
   chroot: ['', 'tools'],
+  upkeep: ['', 'machine', 'chroot', 'tools'],
   reaper: ['', 'machine', 'chroot', 'vm', 'tools'],
   runner: ['', 'tools'],
   host: ['', 'tools'],
@@ -28,6 +29,7 @@ const leaves = [
   'yaml',
   'sizes',
   'file-problems',
+  'render-error',
   'quote-command',
   'process-identity',
   'end-processes',

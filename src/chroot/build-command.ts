@@ -1,0 +1,25 @@
+/** A command in a tree that is being made. */
+import { createHash } from 'node:crypto';
+import type { TreeCommand } from '../tools/systemd-nspawn-command.ts';
+import type { Site } from './build-site.ts';
+import type { Recipe } from './recipe.ts';
+
+/**
+ * One name for all builds of a chroot, so that what a killed systemd-nspawn leaves below
+ * /run/systemd/nspawn is the next one's.
+ */
+export function buildMachine(dir: string): string {
+  return `nsrb-${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`;
+}
+
+export function treeCommand(
+  { tree, dir }: Pick<Site, 'tree' | 'dir'>,
+  { environment, machine }: Pick<Recipe, 'environment' | 'machine'>,
+): Omit<TreeCommand, 'argv'> {
+  return {
+    tree,
+    machine: buildMachine(dir),
+    env: environment,
+    options: machine.nspawnOptions ?? [],
+  };
+}

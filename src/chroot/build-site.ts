@@ -1,0 +1,128 @@
+/** Where one version of a chroot is made: locked, beside the versions, with a log of its own. */
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { chmod, link, mkdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { dir as temporaryDirectory } from 'tmp-promise';
+import { CommandError, HostError, Stopped } from '../errors.ts';
+import type { ConfinedRun } from '../tools/confined.ts';
+import { BUILDING, withBuildLock } from './build-lock.ts';
+import type { Progress } from './progress.ts';
+import { chrootDir } from './store.ts';
+import { makeTreeDirectory, removeTreeDirectory } from './tree-storage.ts';
+import { newVersion } from './version.ts';
+
+export interface SiteRequest {
+  readonly stateDir: string;
+  /** The chroot's. */
+  readonly name: string;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+export interface Site extends SiteRequest {
+  /** Everything of the chroot. */
+  readonly dir: string;
+  readonly version: string;
+  /** Becomes the version's directory. */
+  readonly building: string;
+  /** In `building`; made by `openTree`, or by whoever copies one. */
+  readonly tree: string;
+  /** Private, on the same file system; goes with the site. */
+  readonly tempDir: string;
+  readonly how: ConfinedRun;
+}
+
+/**
+ * Takes the chroot's lock, sweeps what a killed build left, runs `work` and takes away what it did
+ * not put in place.
+ * @throws HostError when another build has the lock or a tool failed, Stopped when `signal` came.
+ */
+export async function withSite<T>(
+  request: SiteRequest,
+  work: (site: Site) => Promise<T>,
+): Promise<T> {
+  const { stateDir, name, signal, progress } = request;
+  const dir = chrootDir(stateDir, name);
+  await makeDirectories(stateDir, dir);
+  return withBuildLock(name, dir, async (lockFd) => {
+    const version = newVersion(new Date());
+    const building = join(dir, BUILDING + version);
+    await mkdir(building);
+    await chmod(building, 0o755);
+    // Beside the build and named like it, so that the next build sweeps it too.
+    const temporary = { tmpdir: dir, prefix: basename(building), keep: true };
+    const { path: tempDir } = await temporaryDirectory(temporary);
+    const log = await openLog(dir);
+    const onLine = (line: string): void => {
+      log.write(`${line}\n`);
+      progress.line(line);
+    };
+    const step = (text: string): void => {
+      log.write(`== ${text}\n`);
+      progress.step(text);
+    };
+    const site: Site = {
+      ...{ stateDir, name, signal, dir, version, building, tempDir },
+      progress: { ...progress, step },
+      tree: join(building, 'tree'),
+      how: { lockFd, onLine, signal },
+    };
+    try {
+      return await work(site);
+    } catch (error) {
+      log.write(`${error instanceof Error ? error.message : String(error)}\n`);
+      throw told(error, name, logFile(dir));
+    } finally {
+      await finished(log.end());
+      await removeTreeDirectory(tempDir);
+      await removeTreeDirectory(building);
+    }
+  });
+}
+
+/** An empty tree, for a source to fill. */
+export async function openTree({ tree }: Site): Promise<void> {
+  await makeTreeDirectory(tree);
+}
+
+/** Keeps the log beside the version's tree. */
+export async function keepLog({ dir, building }: Site): Promise<void> {
+  await link(logFile(dir), join(building, 'build.log'));
+}
+
+function logFile(dir: string): string {
+  return join(dir, 'build.log');
+}
+
+/** A new file: the last one may be a version's, which keeps it. */
+async function openLog(dir: string): Promise<WriteStream> {
+  await rm(logFile(dir), { force: true });
+  return createWriteStream(logFile(dir), { mode: 0o600, flags: 'wx' });
+}
+
+/**
+ * Below the state directory all may enter, whatever the umask: machines with user namespaces reach
+ * their trees as other users. The state directory is root's alone, as /var/lib/machines is: a base
+ * tree has set-user-ID programs of an age of its own.
+ */
+async function makeDirectories(stateDir: string, dir: string): Promise<void> {
+  if ((await mkdir(stateDir, { recursive: true })) !== undefined) await chmod(stateDir, 0o700);
+  for (const path of [dirname(dir), dir, join(dir, 'versions')]) {
+    await mkdir(path, { recursive: true });
+    await chmod(path, 0o755);
+  }
+}
+
+/** The cause brings the last lines of the tool. */
+function told(error: unknown, name: string, log: string): unknown {
+  if (error instanceof Stopped) {
+    return new Stopped(`The work on chroot "${name}" was stopped; jobs use what they used.`);
+  }
+  if (!(error instanceof CommandError)) return error;
+  return new HostError(`Chroot "${name}" was not made: ${error.message}`, {
+    details: [`All of its output is in "${log}".`],
+    hint: 'Correct what it complains about, in the recipe or on this host, and try again.',
+    cause: error,
+  });
+}

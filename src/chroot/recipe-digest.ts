@@ -1,0 +1,45 @@
+/** What decides what a tree holds, in one number: when it changes, the tree is built again. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { SettingsError } from '../errors.ts';
+import type { Recipe } from './recipe.ts';
+
+/** Grows when the same recipe makes another tree with this program than with the one before. */
+const BUILD_FORMAT = 2;
+
+/**
+ * Neither the description nor what holds for machines, checks and updates is part of it: these
+ * change without a new tree. Files that the recipe names count with their content.
+ * @throws SettingsError for a file that cannot be read.
+ */
+export async function recipeDigest(recipe: Recipe): Promise<string> {
+  const { source, packages, user, script, environment, mask, enable, playbook } = recipe;
+  const files = recipe.files.map(async (entry) => ({
+    ...entry,
+    source: entry.source === undefined ? undefined : await hashOf(recipe, entry.source),
+  }));
+  const parts = {
+    format: BUILD_FORMAT,
+    ...{ source, packages, user, script, environment, mask, enable },
+    files: await Promise.all(files),
+    playbook: playbook && {
+      variables: playbook.variables,
+      text: await hashOf(recipe, playbook.file),
+    },
+  };
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
+async function hashOf(recipe: Recipe, path: string): Promise<string> {
+  try {
+    return createHash('sha256')
+      .update(await readFile(path))
+      .digest('hex');
+  } catch (error) {
+    throw new SettingsError(`"${path}", which recipe "${recipe.file}" names, cannot be read.`, {
+      details: [(error as Error).message],
+      hint: 'Put it there, or correct the recipe; a relative path begins where the recipe is.',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,124 @@
+/** `nspawn-runner chroot create` and `chroot update`: trees from recipes. */
+import { availableParallelism } from 'node:os';
+import { listRecipes } from '../chroot/recipe-file.ts';
+import type { Recipe } from '../chroot/recipe.ts';
+import { findChroot, listChroots } from '../chroot/store.ts';
+import { UsageError } from '../errors.ts';
+import { requireRoot } from '../root.ts';
+import { loadSettings } from '../settings.ts';
+import { loadFamily } from '../upkeep/family.ts';
+import { makeAll } from '../upkeep/make-all.ts';
+import { createChroot, updateChroot, type Force, type Made } from '../upkeep/make-chroot.ts';
+import { inWorkshop, recipePlaces, type Workshop } from '../upkeep/workshop.ts';
+
+export interface ChrootMakeArguments {
+  readonly names: readonly string[];
+  readonly settings?: string | undefined;
+  readonly all?: boolean | undefined;
+  /** How many are made at a time. */
+  readonly jobs?: number | undefined;
+  readonly json?: boolean | undefined;
+}
+
+export interface ChrootCreateArguments extends ChrootMakeArguments {
+  /** Leaves chroots alone that are there. */
+  readonly ifMissing?: boolean | undefined;
+}
+
+export interface ChrootUpdateArguments extends ChrootMakeArguments {
+  readonly rebuild?: boolean | undefined;
+  readonly refresh?: boolean | undefined;
+}
+
+/** Builds a new version of each, parents that are missing first, and makes it current. */
+export async function chrootCreate(
+  args: ChrootCreateArguments,
+  signal: AbortSignal,
+): Promise<number> {
+  const settings = await loadSettings(args.settings);
+  const names = await namesOf(args, () => listRecipes(recipePlaces(settings)));
+  const family = await loadFamily(names, recipePlaces(settings));
+  return inWorkshop(settings, signal, async (workshop) => {
+    const recipes: Recipe[] = [];
+    for (const recipe of family) {
+      const there = await findChroot(settings.stateDir, recipe.name);
+      const isWanted = names.includes(recipe.name) && args.ifMissing !== true;
+      if (there === undefined || isWanted) recipes.push(recipe);
+      else if (names.includes(recipe.name)) {
+        workshop.board.say(`${recipe.name}: version ${there.version} is there already`);
+      }
+    }
+    if (recipes.length > 0) requireRoot('chroot create');
+    const make = (recipe: Recipe): Promise<Made> => createChroot(recipe, family, workshop);
+    return finish(
+      args,
+      await makeAll({ recipes, make, width: width(args), verb: 'made' }, workshop),
+    );
+  });
+}
+
+/** Brings each up to date with recipe, parent and upstream, parents first. */
+export async function chrootUpdate(
+  args: ChrootUpdateArguments,
+  signal: AbortSignal,
+): Promise<number> {
+  const settings = await loadSettings(args.settings);
+  requireRoot('chroot update');
+  const places = recipePlaces(settings);
+  const names = await namesOf(args, async () => {
+    // What was imported or whose recipe has gone is nobody's to update.
+    const recipes = await listRecipes(places);
+    const chroots = await listChroots(settings.stateDir);
+    return chroots.map(({ name }) => name).filter((name) => recipes.includes(name));
+  });
+  const recipes = await loadFamily(names, places);
+  const force = forceOf(args);
+  return inWorkshop(settings, signal, async (workshop: Workshop) => {
+    const make = (recipe: Recipe): Promise<Made> =>
+      updateChroot(recipe, recipes, workshop, names.includes(recipe.name) ? force : undefined);
+    const plan = { recipes, make, width: width(args), verb: 'brought up to date' };
+    return finish(args, await makeAll(plan, workshop));
+  });
+}
+
+async function namesOf(
+  { names, all }: ChrootMakeArguments,
+  everything: () => Promise<readonly string[]>,
+): Promise<readonly string[]> {
+  if (all === true && names.length > 0) {
+    throw new UsageError('Say either names or --all, not both.');
+  }
+  if (all === true) return everything();
+  if (names.length > 0) return [...new Set(names)];
+  throw new UsageError('Say which chroots: names, or --all.', {
+    hint: '`nspawn-runner chroot list` shows those that are there.',
+  });
+}
+
+function forceOf({ rebuild, refresh }: ChrootUpdateArguments): Force {
+  if (rebuild === true && refresh === true) {
+    throw new UsageError('Say either --rebuild or --refresh, not both.');
+  }
+  return rebuild === true ? 'rebuild' : refresh === true ? 'refresh' : undefined;
+}
+
+/** mmdebstrap and dpkg use little more than one processor each, and jobs want the rest. */
+function width({ jobs }: ChrootMakeArguments): number {
+  if (jobs !== undefined && (!Number.isInteger(jobs) || jobs < 1)) {
+    throw new UsageError('--jobs: expected a whole number from 1.');
+  }
+  return jobs ?? Math.max(1, Math.floor(availableParallelism() / 2));
+}
+
+function finish({ json }: ChrootMakeArguments, made: readonly Made[]): number {
+  if (json === true) {
+    const rows = made.map(({ chroot, did, reason }) => ({
+      name: chroot.name,
+      version: chroot.version,
+      did,
+      reason,
+    }));
+    process.stdout.write(`${JSON.stringify(rows, undefined, 2)}\n`);
+  }
+  return 0;
+}

@@ -1,0 +1,219 @@
+/** One chroot, made anew or brought up to date from its recipe. */
+import { withDir } from 'tmp-promise';
+import { open } from 'node:fs/promises';
+import { devNull } from 'node:os';
+import { dirname } from 'node:path';
+import {
+  buildChroot,
+  machineOf,
+  refreshChroot,
+  type BuildRequest,
+  type ParentChroot,
+} from '../chroot/build.ts';
+import { treeCommand } from '../chroot/build-command.ts';
+import { imageSettingsFile, readImageSettings } from '../chroot/image-settings.ts';
+import { hasUpgrades, packageManagerOf } from '../chroot/package-manager.ts';
+import type { Progress } from '../chroot/progress.ts';
+import { recipeDigest } from '../chroot/recipe-digest.ts';
+import type { Recipe } from '../chroot/recipe.ts';
+import type { Source } from '../chroot/source.ts';
+import { upstreamState } from '../chroot/source-tree.ts';
+import { chrootDir, findChroot, type Chroot } from '../chroot/store.ts';
+import { decideUpdate, type UpdateDecision } from '../chroot/update-decision.ts';
+import {
+  readUpstream,
+  readVersionRecord,
+  replaceFile,
+  writeKeep,
+  writeUpstream,
+  type VersionRecord,
+} from '../chroot/version.ts';
+import { HostError } from '../errors.ts';
+import { requireFreeSpace } from './disk-space.ts';
+import { parentOf } from './family.ts';
+import type { Workshop } from './workshop.ts';
+
+export interface Made {
+  readonly chroot: Chroot;
+  readonly did: 'built' | 'refreshed' | 'settings' | 'nothing';
+  readonly reason: string;
+}
+
+export type Force = 'rebuild' | 'refresh' | undefined;
+
+interface Bench extends Workshop {
+  readonly recipe: Recipe;
+  readonly family: readonly Recipe[];
+  readonly progress: Progress;
+}
+
+/**
+ * Builds a new version, whatever there is.
+ * @param family the recipe and all that it extends.
+ */
+export async function createChroot(
+  recipe: Recipe,
+  family: readonly Recipe[],
+  workshop: Workshop,
+): Promise<Made> {
+  return atBench(recipe, family, workshop, async (bench) => {
+    const chroot = await buildChroot(await buildRequest(bench, await upstreamOf(bench)));
+    return { chroot, did: 'built', reason: 'asked for' };
+  });
+}
+
+/** Does what brings the chroot up to date with recipe, parent and upstream, which may be nothing. */
+export async function updateChroot(
+  recipe: Recipe,
+  family: readonly Recipe[],
+  workshop: Workshop,
+  force: Force,
+): Promise<Made> {
+  return atBench(recipe, family, workshop, async (bench) => {
+    const { stateDir } = workshop.settings;
+    bench.progress.step('looking for changes');
+    const chroot = await findChroot(stateDir, recipe.name);
+    const record = chroot && (await readVersionRecord(dirname(chroot.path)));
+    const upstream = await upstreamOf(bench);
+    const decision = await decide(bench, { chroot, record, upstream, force });
+    const { action, reason } = decision;
+    if (action === 'none' && chroot !== undefined) {
+      const did = (await renewSettings(bench, chroot)) ? 'settings' : 'nothing';
+      return { chroot, did, reason };
+    }
+    const request = await buildRequest(bench, upstream);
+    if (action === 'refresh' && chroot !== undefined && record !== undefined) {
+      return { chroot: await refreshChroot(request, { chroot, record }), did: 'refreshed', reason };
+    }
+    return { chroot: await buildChroot(request), did: 'built', reason };
+  });
+}
+
+async function atBench(
+  recipe: Recipe,
+  family: readonly Recipe[],
+  workshop: Workshop,
+  work: (bench: Bench) => Promise<Made>,
+): Promise<Made> {
+  const progress = workshop.board.open(recipe.name);
+  try {
+    return await work({ ...workshop, recipe, family, progress });
+  } finally {
+    workshop.board.close(recipe.name);
+  }
+}
+
+async function buildRequest(bench: Bench, upstream: string | undefined): Promise<BuildRequest> {
+  const { settings, recipe, progress, signal, trial } = bench;
+  await requireFreeSpace(settings);
+  return {
+    stateDir: settings.stateDir,
+    ...{ recipe, progress, signal, trial, upstream },
+    parent: await parentChroot(bench),
+    aptMirror: settings.aptMirror,
+  };
+}
+
+async function parentChroot({
+  settings,
+  recipe,
+  family,
+}: Bench): Promise<ParentChroot | undefined> {
+  const name = parentOf(recipe);
+  if (name === undefined) return undefined;
+  const chroot = await findChroot(settings.stateDir, name);
+  if (chroot === undefined) return undefined;
+  return {
+    chroot,
+    record: await readVersionRecord(dirname(chroot.path)),
+    machine: readImageSettings(chroot.path),
+    root: rootOf(recipe, family),
+  };
+}
+
+/** Where the packages come from, through all that the recipe extends. */
+function rootOf(recipe: Recipe, family: readonly Recipe[]): Source {
+  const name = parentOf(recipe);
+  const parent = family.find((one) => one.name === name);
+  return parent === undefined ? recipe.source : rootOf(parent, family);
+}
+
+async function upstreamOf(bench: Bench): Promise<string | undefined> {
+  const { recipe, family, settings, progress, signal } = bench;
+  const source = rootOf(recipe, family);
+  if (source.kind === 'extends') return undefined;
+  return withConfinement(signal, progress.line, (how) =>
+    withDir(
+      ({ path: tempDir }) => upstreamState(source, { tempDir, aptMirror: settings.aptMirror, how }),
+      { unsafeCleanup: true },
+    ),
+  );
+}
+
+interface Situation {
+  readonly chroot: Chroot | undefined;
+  readonly record: VersionRecord | undefined;
+  readonly upstream: string | undefined;
+  readonly force: Force;
+}
+
+async function decide(
+  bench: Bench,
+  { chroot, record, upstream, force }: Situation,
+): Promise<UpdateDecision> {
+  const { recipe } = bench;
+  const parent = await parentChroot(bench);
+  const manager = chroot && (await packageManagerOf(chroot.path));
+  const decision = decideUpdate({
+    current: chroot && {
+      version: chroot.version,
+      digest: record?.recipe?.digest,
+      parentVersion: record?.parent?.version,
+      upstream: await readUpstream(dirname(chroot.path)),
+    },
+    digest: await recipeDigest(recipe),
+    parent: parent?.chroot,
+    hasPackages: manager !== undefined,
+    update: recipe.update,
+    ...{ upstream, force },
+  });
+  if (decision.action !== 'look' || chroot === undefined || manager === undefined) return decision;
+  const inTree = { tree: chroot.path, dir: chrootDir(bench.settings.stateDir, recipe.name) };
+  const command = treeCommand(inTree, recipe);
+  const isOld = await withConfinement(bench.signal, bench.progress.line, (how) =>
+    hasUpgrades(manager, { command, how }),
+  );
+  if (isOld) return { action: recipe.update, reason: 'there are newer packages' };
+  if (upstream !== undefined) await writeUpstream(dirname(chroot.path), upstream);
+  return { action: 'none', reason: 'there are no newer packages' };
+}
+
+/** What holds for machines changes without a new tree. */
+async function renewSettings(bench: Bench, chroot: Chroot): Promise<boolean> {
+  const now = JSON.stringify(machineOf(bench.recipe, await parentChroot(bench)), undefined, 2);
+  await writeKeep(dirname(chroot.path), bench.recipe.keep);
+  const before = JSON.stringify(readImageSettings(chroot.path), undefined, 2);
+  if (now === before) return false;
+  await replaceFile(imageSettingsFile(chroot.path), `${now}\n`);
+  return true;
+}
+
+/** For programs that look and make nothing: there is no lock for them to hold. */
+async function withConfinement<T>(
+  signal: AbortSignal,
+  onLine: (line: string) => void,
+  work: (how: {
+    readonly lockFd: number;
+    readonly onLine: (line: string) => void;
+    readonly signal: AbortSignal;
+  }) => Promise<T>,
+): Promise<T> {
+  const file = await open(devNull, 'r').catch((cause: unknown) => {
+    throw new HostError(`"${devNull}" cannot be opened.`, { cause });
+  });
+  try {
+    return await work({ lockFd: file.fd, onLine, signal });
+  } finally {
+    await file.close();
+  }
+}

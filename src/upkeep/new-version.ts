@@ -1,0 +1,91 @@
+/** Versions that no recipe made: changed by hand in a copy, or brought from elsewhere. */
+import { dirname } from 'node:path';
+import { putInPlace } from '../chroot/put-in-place.ts';
+import type { Site } from '../chroot/build-site.ts';
+import { withSite } from '../chroot/build-site.ts';
+import { finishTree } from '../chroot/finish-tree.ts';
+import { readImageSettings, type ImageSettings } from '../chroot/image-settings.ts';
+import { DEFAULT_KEEP, type Step } from '../chroot/recipe.ts';
+import type { Chroot } from '../chroot/store.ts';
+import { copyTree } from '../chroot/tree-storage.ts';
+import { readUpstream, readVersionRecord, type VersionRecord } from '../chroot/version.ts';
+import { findRecipe } from '../chroot/recipe-file.ts';
+import { prune } from './make-all.ts';
+import { requireFreeSpace } from './disk-space.ts';
+import type { Workshop } from './workshop.ts';
+
+/**
+ * Lets `change` work in a copy of the current version and makes that current.
+ * @param change resolves to false when its work is to be thrown away.
+ */
+export async function changeByHand(
+  chroot: Chroot,
+  workshop: Workshop,
+  change: (site: Site) => Promise<boolean>,
+): Promise<Chroot | undefined> {
+  const { settings, places, trial } = workshop;
+  await requireFreeSpace(settings);
+  const directory = dirname(chroot.path);
+  const record = await readVersionRecord(directory);
+  const recipe = await findRecipe(chroot.name, places);
+  const changed = await atSite(chroot.name, workshop, async (site) => {
+    site.progress.step(`copying version ${chroot.version}`);
+    await copyTree(chroot.path, site.tree, site.how);
+    if (!(await change(site))) return undefined;
+    const environment = record?.environment ?? {};
+    await finishTree(site.tree, { mask: [], enable: [] }, { environment, apt: undefined });
+    return putInPlace(site, {
+      ...{ origin: 'login', environment, trial, source: record?.source ?? {} },
+      ...(record?.recipe === undefined ? {} : { recipe: record.recipe }),
+      ...(record?.parent === undefined ? {} : { parent: record.parent }),
+      keep: record?.keep ?? DEFAULT_KEEP,
+      machine: readImageSettings(chroot.path),
+      checks: recipe?.check ?? [],
+      upstream: await readUpstream(directory),
+      remedy: 'Log in again and mend it; what you changed is gone.',
+    });
+  });
+  if (changed !== undefined) await prune(chroot.name, workshop);
+  return changed;
+}
+
+export interface Brought {
+  readonly source: Readonly<Record<string, string>>;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Makes a version of a tree that `bring` puts into the site. */
+export async function bringIn(
+  name: string,
+  workshop: Workshop,
+  bring: (site: Site) => Promise<Brought>,
+): Promise<Chroot> {
+  const { settings, places, trial } = workshop;
+  await requireFreeSpace(settings);
+  const recipe = await findRecipe(name, places);
+  const machine: ImageSettings = recipe?.machine ?? { format: 1 };
+  const checks: readonly Step[] = recipe?.check ?? [];
+  const keep: VersionRecord['keep'] = recipe?.keep ?? DEFAULT_KEEP;
+  const chroot = await atSite(name, workshop, async (site) => {
+    const brought = await bring(site);
+    return putInPlace(site, {
+      ...{ ...brought, origin: 'import', upstream: undefined, trial, machine, checks, keep },
+      remedy: 'Mend it where it comes from, and bring it again.',
+    });
+  });
+  await prune(name, workshop);
+  return chroot;
+}
+
+async function atSite<T>(
+  name: string,
+  { settings, board, signal }: Workshop,
+  work: (site: Site) => Promise<T>,
+): Promise<T> {
+  const progress = board.open(name);
+  try {
+    return await withSite({ stateDir: settings.stateDir, name, progress, signal }, work);
+  } finally {
+    board.close(name);
+  }
+}
