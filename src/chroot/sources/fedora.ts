@@ -1,6 +1,6 @@
 /** Fedora and what is made like it: packages of rpm repositories, by dnf with an installroot. */
 import { access, lstat, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { HostError } from '../../errors.ts';
 import type { ConfinedRun } from '../../tools/confined.ts';
 import { findDnf, installWithDnf } from '../../tools/dnf.ts';
@@ -48,10 +48,12 @@ export async function makeFedoraTree(source: FedoraSource, site: SourceSite): Pr
   await installWithDnf(dnf, install, { ...how, homeDir });
   await removeTraces(tree);
   const places = repositories.map(({ baseurl, metalink }) => baseurl ?? metalink ?? '');
+  // Not dnf's own version: to tell it, dnf 4 writes logs and a database of packages on this host.
+  const rpm = await toolVersion('rpm');
   const facts = {
     release: source.release,
     repositories: places.map(withoutCredentials).join(' '),
-    tool: `dnf ${(await toolVersion(dnf)) ?? ''}`.trim(),
+    tool: [basename(dnf), ...(rpm === undefined ? [] : [rpm])].join(', '),
   };
   return { facts, packagesInstalled: true };
 }
