@@ -1,9 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHROOT_PROGRAM, playbookArguments } from '../../../src/tools/ansible-playbook.ts';
+import { run } from '../../../src/tools/exec.ts';
+import { findProgram } from '../../../src/tools/find-program.ts';
 
 const files = { config: '/t/cfg', localTemp: '/t/local', home: undefined };
 
@@ -17,16 +18,9 @@ describe('playbookArguments', () => {
   });
 });
 
-const hasPython = ((): boolean => {
-  try {
-    execFileSync('python3', ['--version']);
-    return true;
-  } catch {
-    return false;
-  }
-})();
+const python = await findProgram('python3');
 
-describe.skipIf(!hasPython)('the chroot program', () => {
+describe.skipIf(python === undefined)('the chroot program', () => {
   let dir: string;
   beforeAll(() => {
     dir = mkdtempSync(join(tmpdir(), 'chroot program '));
@@ -35,8 +29,9 @@ describe.skipIf(!hasPython)('the chroot program', () => {
   });
   afterAll(() => rmSync(dir, { recursive: true }));
 
-  it('puts its words for the tree, and leaves the command as it is', () => {
-    const said = execFileSync(join(dir, 'chroot'), ['/tree', '/bin/sh', '-c', 'echo "a  b"; x\n']);
-    expect(said.toString()).toBe(`[it's $HOME][--][/bin/sh][-c][echo "a  b"; x\n]`);
+  it('puts its words for the tree, and leaves the command as it is', async () => {
+    const command = ['/bin/sh', '-c', 'echo "a  b"; x\n'];
+    const { stdout } = await run(join(dir, 'chroot'), ['/tree', ...command]);
+    expect(stdout).toBe(`[it's $HOME][--][/bin/sh][-c][echo "a  b"; x\n]`);
   });
 });
