@@ -18,12 +18,12 @@ import {
   judgeSlice,
 } from '../host/gitlab-runner.ts';
 import {
-  judgeReaper,
-  REAP_SERVICE,
-  REAP_SERVICE_PROPERTIES,
-  REAP_TIMER,
-  REAP_TIMER_PROPERTIES,
-} from '../host/reaper.ts';
+  judgeTimer,
+  SERVICE_PROPERTIES,
+  TIMER_PROPERTIES,
+  TIMERS,
+  type OurTimer,
+} from '../host/timers.ts';
 import { judgeStateDirectory } from '../host/storage.ts';
 import {
   judgeCgroups,
@@ -142,16 +142,18 @@ async function runnerFindings(): Promise<Finding[]> {
   const toml = judgeConfigToml(CONFIG_TOML, await readText(CONFIG_TOML));
   if (!isSystemdInit()) return [toml];
   const properties = ['LoadState', 'User', 'KillMode', 'KillSignal', 'TimeoutStopUSec'];
-  const [unit, slice, reapTimer, reapService] = await Promise.all([
+  const [unit, slice, ...timers] = await Promise.all([
     showUnit('gitlab-runner.service', properties),
     showUnit(SLICE, ['FragmentPath']),
-    showUnit(REAP_TIMER, REAP_TIMER_PROPERTIES),
-    showUnit(REAP_SERVICE, REAP_SERVICE_PROPERTIES),
+    ...TIMERS.map(timerFinding),
   ]);
-  return [
-    judgeRunnerUnit(unit),
-    toml,
-    judgeSlice(SLICE, slice['FragmentPath'] ?? ''),
-    judgeReaper(reapTimer, reapService),
-  ];
+  return [judgeRunnerUnit(unit), toml, judgeSlice(SLICE, slice['FragmentPath'] ?? ''), ...timers];
+}
+
+async function timerFinding(ours: OurTimer): Promise<Finding> {
+  const [timer, service] = await Promise.all([
+    showUnit(`${ours.name}.timer`, TIMER_PROPERTIES),
+    showUnit(`${ours.name}.service`, SERVICE_PROPERTIES),
+  ]);
+  return judgeTimer(ours, timer, service);
 }

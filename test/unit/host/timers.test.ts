@@ -1,18 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { judgeReaper } from '../../../src/host/reaper.ts';
+import { judgeTimer } from '../../../src/host/timers.ts';
 
 const timer = { LoadState: 'loaded', UnitFileState: 'enabled', ActiveState: 'active' };
 const service = { LoadState: 'loaded', Result: 'success', ExecMainExitTimestamp: '' };
 const ended = 'Sat 2026-11-21 01:07:34 UTC';
-const cost = 'what a job leaves whose GitLab Runner died stays longer than it must';
+const cost = 'nothing is looked for';
+const reap = { name: 'nspawn-runner-reap', cost };
 
-describe('judgeReaper', () => {
+describe('judgeTimer', () => {
   it.each([
     [timer, { ...service, ExecMainExitTimestamp: ended }, `last run ended ${ended}`],
     [timer, service, 'runs; nothing is due yet'],
     [{ ...timer, UnitFileState: 'enabled-runtime' }, service, 'runs; nothing is due yet'],
   ])('%j, %j: fit', (units, runs, finding) => {
-    expect(judgeReaper(units, runs)).toEqual({
+    expect(judgeTimer(reap, units, runs)).toEqual({
       level: 'ok',
       object: 'nspawn-runner-reap.timer',
       finding,
@@ -63,7 +64,7 @@ describe('judgeReaper', () => {
     ],
     [{}, {}, `its unit files cannot be used: ${cost}`, 'systemctl status'],
   ])('%j, %j: %s', (units, runs, finding, todo) => {
-    const found = judgeReaper(units, runs);
+    const found = judgeTimer(reap, units, runs);
     expect(found).toMatchObject({ level: 'warn', finding });
     expect(found.todo).toContain(todo);
   });
