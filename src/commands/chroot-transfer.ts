@@ -1,19 +1,145 @@
 /** `nspawn-runner chroot export` and `chroot import`: chroots that go from host to host. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { adoptTree } from '../chroot/adopt-tree.ts';
+import { peekExport } from '../chroot/export-peek.ts';
+import type { ExportRecord } from '../chroot/export-record.ts';
+import { exportVersion } from '../chroot/export.ts';
+import { unpackExport } from '../chroot/import.ts';
+import { isChrootName, type Chroot } from '../chroot/store.ts';
+import { SettingsError, UsageError } from '../errors.ts';
+import { say } from '../log.ts';
+import { requireRoot } from '../root.ts';
+import { loadSettings } from '../settings.ts';
+import { bringIn, withVersionOf } from '../upkeep/new-version.ts';
+import { requireChroot } from '../upkeep/require-chroot.ts';
+import { inWorkshop, type Workshop } from '../upkeep/workshop.ts';
+
 export interface ChrootExportArguments {
   readonly name: string;
+  /** "-" is standard output. */
   readonly file?: string | undefined;
   readonly force?: boolean | undefined;
   readonly settings?: string | undefined;
 }
+
 export interface ChrootImportArguments {
   readonly source: string;
   readonly name?: string | undefined;
+  /** Of the file, hexadecimal. */
   readonly sha256?: string | undefined;
   readonly settings?: string | undefined;
 }
-export function chrootExport(_args: ChrootExportArguments, _signal: AbortSignal): Promise<number> {
-  return Promise.resolve(1);
+
+const MIB = 1024 * 1024;
+
+export async function chrootExport(
+  args: ChrootExportArguments,
+  signal: AbortSignal,
+): Promise<number> {
+  const settings = await loadSettings(args.settings);
+  requireRoot('chroot export');
+  const chroot = await requireChroot(args.name, settings);
+  const file = args.file ?? `${chroot.name}-${chroot.version}.tar.zst`;
+  const { sha256, bytes } = await inWorkshop(settings, signal, (workshop) =>
+    withVersionOf(chroot, workshop, (how) =>
+      exportVersion(chroot, file, { ...how, force: args.force === true }),
+    ),
+  );
+  say(`${chroot.name}: version ${chroot.version} is in "${file}", ${Math.ceil(bytes / MIB)} MiB`);
+  say(`sha256 ${sha256}`);
+  return 0;
 }
-export function chrootImport(_args: ChrootImportArguments, _signal: AbortSignal): Promise<number> {
-  return Promise.resolve(1);
+
+/** A directory is a tree of another tool's; a file is an export. */
+export async function chrootImport(
+  args: ChrootImportArguments,
+  signal: AbortSignal,
+): Promise<number> {
+  const settings = await loadSettings(args.settings);
+  requireRoot('chroot import');
+  const source = resolve(args.source);
+  const found = await stat(source).catch((cause: unknown) => {
+    throw new UsageError(`"${args.source}" cannot be read.`, {
+      details: [(cause as Error).message],
+      hint: 'Name a file that `chroot export` wrote, or the directory of a tree.',
+      cause,
+    });
+  });
+  const chroot = await inWorkshop(settings, signal, (workshop) =>
+    found.isDirectory()
+      ? importDirectory(source, args, workshop)
+      : importFile(source, args, workshop),
+  );
+  say(`${chroot.name}: version ${chroot.version} is current`);
+  return 0;
+}
+
+async function importDirectory(
+  source: string,
+  { name = basename(source), sha256 }: ChrootImportArguments,
+  workshop: Workshop,
+): Promise<Chroot> {
+  requireName(name);
+  if (sha256 !== undefined) throw new UsageError('--sha256: expected a file, got a directory.');
+  return bringIn(name, workshop, async ({ tree, how, progress }) => {
+    progress.step(`copying ${source}`);
+    return { source: await adoptTree(source, tree, how), environment: {} };
+  });
+}
+
+async function importFile(
+  file: string,
+  { name, sha256 }: ChrootImportArguments,
+  workshop: Workshop,
+): Promise<Chroot> {
+  if (sha256 !== undefined) await requireDigest(file, sha256);
+  const announced = await peekExport(file, workshop.signal);
+  const { machine } = announced;
+  const chroot = await bringIn(requireName(name ?? announced.name), workshop, async (site) => {
+    const { step } = site.progress;
+    const record = await unpackExport(file, site.building, { ...site.how, step });
+    return {
+      source: { export: `${record.name}/${record.version}`, digest: record.digest },
+      environment: environmentOf(record),
+    };
+  });
+  // Binds and options of another host are not this operator's word.
+  if (machine !== null && JSON.stringify(machine) !== '{"format":1}') {
+    say(
+      `${chroot.name}: what its recipe said of machines is not taken over; a recipe of that name on this host says it.`,
+    );
+  }
+  return chroot;
+}
+
+function requireName(name: string): string {
+  if (isChrootName(name)) return name;
+  throw new UsageError(`"${name}" cannot be the name of a chroot.`, {
+    hint: 'Give it another with --name: at most 64 letters, digits, ".", "_" and "-", the first a letter or a digit.',
+  });
+}
+
+/** What the tree itself sets already; a chroot that extends this one adds to it. */
+function environmentOf({ versionRecord }: ExportRecord): Readonly<Record<string, string>> {
+  if (typeof versionRecord !== 'object' || versionRecord === null) return {};
+  const { environment } = versionRecord as { environment?: unknown };
+  if (typeof environment !== 'object' || environment === null) return {};
+  const entries = Object.entries(environment);
+  const texts = entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  return Object.fromEntries(texts);
+}
+
+async function requireDigest(file: string, sha256: string): Promise<void> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  const found = hash.digest('hex');
+  if (found === sha256.toLowerCase()) return;
+  throw new SettingsError(`"${file}" is not the file that --sha256 names.`, {
+    details: [`Expected ${sha256.toLowerCase()}.`, `Found    ${found}.`],
+    hint: 'Copy it once more, or correct the number.',
+  });
 }

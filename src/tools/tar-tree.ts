@@ -1,5 +1,6 @@
 /** tar(1), GNU: whole trees with all their attributes, into an archive and out of one. */
 import { runConfined, type ConfinedRun } from './confined.ts';
+import { run } from './exec.ts';
 import { outputBytes } from './output-bytes.ts';
 
 /**
@@ -86,4 +87,15 @@ export async function unpackTree(
   how: ConfinedRun,
 ): Promise<void> {
   await runConfined('tar', unpackArguments(archive, part), how);
+}
+
+/** The content of the first member of that name, and nothing behind it is read. */
+export async function firstMember(
+  archive: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const args = ['--extract', '--to-stdout', '--occurrence=1', '--force-local', DECOMPRESS];
+  const { stdout } = await run('tar', [...args, `--file=${archive}`, '--', name], { signal });
+  return stdout;
 }

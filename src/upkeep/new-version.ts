@@ -1,12 +1,14 @@
 /** Versions that no recipe made: changed by hand in a copy, or brought from elsewhere. */
 import { dirname } from 'node:path';
+import { withBuildLock } from '../chroot/build-lock.ts';
 import { putInPlace } from '../chroot/put-in-place.ts';
-import type { Site } from '../chroot/build-site.ts';
-import { withSite } from '../chroot/build-site.ts';
+import { withSite, type Site } from '../chroot/build-site.ts';
 import { finishTree } from '../chroot/finish-tree.ts';
 import { readImageSettings, type ImageSettings } from '../chroot/image-settings.ts';
 import { DEFAULT_KEEP, type Step } from '../chroot/recipe.ts';
-import type { Chroot } from '../chroot/store.ts';
+import type { Progress } from '../chroot/progress.ts';
+import { chrootDir, type Chroot } from '../chroot/store.ts';
+import type { ConfinedRun } from '../tools/confined.ts';
 import { copyTree } from '../chroot/tree-storage.ts';
 import { readUpstream, readVersionRecord, type VersionRecord } from '../chroot/version.ts';
 import { findRecipe } from '../chroot/recipe-file.ts';
@@ -85,6 +87,22 @@ async function atSite<T>(
   const progress = board.open(name);
   try {
     return await withSite({ stateDir: settings.stateDir, name, progress, signal }, work);
+  } finally {
+    board.close(name);
+  }
+}
+
+/** Reads a version of which no other build takes anything away meanwhile. */
+export async function withVersionOf<T>(
+  { name }: Chroot,
+  { settings, board, signal }: Workshop,
+  work: (how: ConfinedRun & Pick<Progress, 'step'>) => Promise<T>,
+): Promise<T> {
+  const { step, line } = board.open(name);
+  try {
+    return await withBuildLock(name, chrootDir(settings.stateDir, name), (lockFd) =>
+      work({ lockFd, signal, onLine: line, step }),
+    );
   } finally {
     board.close(name);
   }
