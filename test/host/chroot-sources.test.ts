@@ -374,6 +374,44 @@ describe.runIf(await hasSourcePackages('skopeo', 'umoci', 'libcap2-bin', 'acl'))
     expect(await readdir(site.tempDir)).toEqual([]);
   });
 
+  it('links of a layer lead nowhere but into the tree', async () => {
+    const outside = join(site.dir, 'outside');
+    await mkdir(outside);
+    await writeFile(join(outside, 'secret'), 'secret');
+    const layers = ['1.tar', '2.tar'].map((name) => join(site.dir, name));
+    const [first = '', second = ''] = layers;
+    await writeArchive(first, [
+      ...ROOT,
+      { name: 'a', type: 'symlink', target: outside },
+      { name: 'b', type: 'symlink', target: '../../outside' },
+    ]);
+    await writeArchive(second, [
+      { name: 'a/evil', content: 'x' },
+      { name: 'a/.wh.secret' },
+      { name: 'b/evil', content: 'x' },
+      { name: 'b/.wh.secret' },
+      { name: 'h', type: 'hardlink', target: 'a/secret' },
+    ]);
+    await makeOciLayout({ layout: join(site.dir, 'layout'), tag: 'latest', layers });
+    await makeSourceTree(ociOf(), site).catch((error: unknown) => {
+      expect(renderError(error)).toContain('umoci ended with exit status 1');
+    });
+    expect(await readdir(outside)).toEqual(['secret']);
+    expect((await lstat(join(outside, 'secret'))).nlink).toBe(1);
+  });
+
+  it('devices of /dev stay behind', async () => {
+    const layers = [join(site.dir, '1.tar')];
+    await writeArchive(join(site.dir, '1.tar'), [
+      ...ROOT,
+      { name: 'dev', type: 'directory' },
+      { name: 'dev/null', type: 'device' },
+    ]);
+    await makeOciLayout({ layout: join(site.dir, 'layout'), tag: 'latest', layers });
+    await makeSourceTree(ociOf(), site);
+    expect(await readdir(join(site.tree, 'dev'))).toEqual([]);
+  });
+
   it('another image than the one of the recipe is refused, with both digests', async () => {
     const found = await layout();
     const digest = `sha256:${'0'.repeat(64)}`;

@@ -1,14 +1,14 @@
 /** An OCI image layout made by hand, from directories, so that no registry is wanted. */
 import { execa } from 'execa';
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface LayoutOptions {
   /** Where the layout is made; the directory is not there. */
   readonly layout: string;
   readonly tag: string;
-  /** Directories, the lowest first; a file `.wh.NAME` in one takes NAME of those below away. */
+  /** Directories or tar archives, the lowest first; a file `.wh.NAME` takes NAME of those below away. */
   readonly layers: readonly string[];
   /** `NAME=value`. */
   readonly environment?: readonly string[];
@@ -31,10 +31,7 @@ export async function makeOciLayout(options: LayoutOptions): Promise<string> {
   const diffIds: string[] = [];
   for (const layer of layers) {
     const file = join(layout, 'layer');
-    await execa('tar', [
-      ...['--create', `--file=${file}`, `--directory=${layer}`, '--format=pax', '--sort=name'],
-      ...['--numeric-owner', '--xattrs', '--xattrs-include=*', '--mtime=@0', '.'],
-    ]);
+    await pack(layer, file);
     diffIds.push(`sha256:${sha256(await readFile(file))}`);
     await execa('gzip', ['--no-name', file]);
     blobs.push(await addFile(layout, `${file}.gz`, `${IMAGE}.layer.v1.tar+gzip`));
@@ -53,6 +50,17 @@ export async function makeOciLayout(options: LayoutOptions): Promise<string> {
   await writeFile(join(layout, 'index.json'), JSON.stringify(index));
   await writeFile(join(layout, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
   return descriptor.digest;
+}
+
+async function pack(layer: string, file: string): Promise<void> {
+  if (layer.endsWith('.tar')) {
+    await copyFile(layer, file);
+    return;
+  }
+  await execa('tar', [
+    ...['--create', `--file=${file}`, `--directory=${layer}`, '--format=pax', '--sort=name'],
+    ...['--numeric-owner', '--xattrs', '--xattrs-include=*', '--mtime=@0', '.'],
+  ]);
 }
 
 async function addJson(layout: string, mediaType: string, value: object): Promise<Descriptor> {

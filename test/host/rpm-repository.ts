@@ -17,13 +17,13 @@ local seen = io.open('/etc/seen', 'w')
 seen:write(proc and 'proc' or 'no proc', ' ', null and 'null' or 'no null')
 seen:close()
 `;
-const DIRECTORIES = ['/etc', '/usr', '/usr/bin', '/var'];
+const DIRECTORIES = ['/dev', '/etc', '/proc', '/usr', '/usr/bin', '/var'];
 
 /** `tool` requires `filesystem` and recommends `extra`. */
 export async function makeRpmRepository(dir: string): Promise<RpmRepositoryFiles> {
   const repository = join(dir, 'repository');
   await mkdir(repository, { recursive: true });
-  const directories = DIRECTORIES.map((path) => `%dir ${path}\n`).join('');
+  const directories = DIRECTORIES.map((path) => `%dir %attr(555, root, root) ${path}\n`).join('');
   await build(dir, 'filesystem', { files: directories, more: SCRIPTLET });
   await build(dir, 'tool', {
     tags: 'Requires: filesystem\nRecommends: extra\n',
@@ -57,7 +57,7 @@ BuildArch: noarch
 ${tags}%description
 For a test.
 %install
-mkdir -p %{buildroot}/etc %{buildroot}/usr/bin %{buildroot}/var
+mkdir -p ${DIRECTORIES.map((path) => `%{buildroot}${path}`).join(' ')}
 ${install}${more}%files
 ${files}`,
   );

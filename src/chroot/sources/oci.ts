@@ -8,6 +8,7 @@ import { removeTree } from '../../tools/rm.ts';
 import { unpackImage } from '../../tools/umoci.ts';
 import type { MadeSource, SourceSite } from '../source-tree.ts';
 import type { OciSource } from '../source.ts';
+import { removeDevices } from './devices.ts';
 import { readLayoutImage } from './oci-layout.ts';
 import { requireProgram } from './required-program.ts';
 
@@ -32,6 +33,7 @@ export async function makeOciTree(source: OciSource, site: SourceSite): Promise<
   step('unpacking the layers');
   await unpackImage({ layout, tag: TAG, tree }, how);
   await removeTree(layout);
+  await removeDevices(tree);
   const facts = {
     image,
     ...(source.digest === undefined ? {} : { pinned: source.digest }),

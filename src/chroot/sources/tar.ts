@@ -1,6 +1,6 @@
 /** A root file system in a tar archive: checked first, and then that very file is unpacked. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir, lstat, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommandError, HostError, SettingsError } from '../../errors.ts';
 import type { ConfinedRun } from '../../tools/confined.ts';
@@ -10,6 +10,7 @@ import { unpackTree } from '../../tools/tar.ts';
 import type { MadeSource, SourceSite } from '../source-tree.ts';
 import type { TarSource } from '../source.ts';
 import { requireDecompressor } from './compression.ts';
+import { removeDevices } from './devices.ts';
 import { fetchFile, isUrl, sha256OfFile, withoutCredentials } from './fetched-file.ts';
 import { requireProgram } from './required-program.ts';
 
@@ -37,7 +38,7 @@ export async function makeTarTree(source: TarSource, site: SourceSite): Promise<
   step('unpacking the archive');
   await unpack({ archive, tree, stripComponents }, named, how);
   await rm(archive);
-  await removeDevices(join(tree, 'dev'));
+  await removeDevices(tree);
   const facts = { location: named, sha256, ...(signedBy === undefined ? {} : { signedBy }) };
   return { facts, packagesInstalled: false };
 }
@@ -99,19 +100,6 @@ async function unpack(
       );
     }
     throw cause;
-  }
-}
-
-/**
- * Archives of root file systems often bring a /dev full of disks. systemd-nspawn covers it with its
- * own, and a device elsewhere is refused later. Links are not followed.
- */
-async function removeDevices(dir: string): Promise<void> {
-  if ((await lstat(dir).catch(() => undefined))?.isDirectory() !== true) return;
-  for (const entry of await readdir(dir, { withFileTypes: true })) {
-    const path = join(dir, entry.name);
-    if (entry.isDirectory()) await removeDevices(path);
-    else if (entry.isCharacterDevice() || entry.isBlockDevice()) await rm(path);
   }
 }
 
