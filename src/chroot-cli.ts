@@ -29,7 +29,7 @@ function makingCommands(chroot: Chroot, signal: AbortSignal, end: (status: numbe
     (command) =>
       command
         .positional('names', names)
-        .option('all', { type: 'boolean', describe: 'all recipes that are found' })
+        .option('all', { type: 'boolean', describe: 'all recipes but those that come with the program' })
         .option('if-missing', { type: 'boolean', describe: 'leave alone what is there' })
         .options({ jobs, json }),
     async (args) => {
@@ -111,7 +111,7 @@ function changingCommands(
     (command) =>
       command
         .positional('names', { ...names, demandOption: true })
-        .option('version', { type: 'string', describe: 'only this version of one chroot' }),
+        .option('old', { type: 'string', describe: 'only this old version of one chroot' }),
     async (args) => {
       end(await (await import('./commands/chroot-remove.ts')).chrootRemove(args));
     },

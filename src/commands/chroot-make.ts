@@ -4,6 +4,7 @@ import { listRecipes } from '../chroot/recipe-file.ts';
 import type { Recipe } from '../chroot/recipe.ts';
 import { findChroot, listChroots } from '../chroot/store.ts';
 import { UsageError } from '../errors.ts';
+import { shippedRecipeDir } from '../paths.ts';
 import { requireRoot } from '../root.ts';
 import { loadSettings } from '../settings.ts';
 import { loadFamily } from '../upkeep/family.ts';
@@ -36,8 +37,11 @@ export async function chrootCreate(
   signal: AbortSignal,
 ): Promise<number> {
   const settings = await loadSettings(args.settings);
-  const names = await namesOf(args, () => listRecipes(recipePlaces(settings)));
-  const family = await loadFamily(names, recipePlaces(settings));
+  const places = recipePlaces(settings);
+  // Whoever sets up a host from his recipes does not want ours built as well.
+  const ownDirs = places.recipeDirs.filter((dir) => dir !== shippedRecipeDir());
+  const names = await namesOf(args, () => listRecipes({ ...places, recipeDirs: ownDirs }));
+  const family = await loadFamily(names, places);
   return inWorkshop(settings, signal, async (workshop) => {
     const recipes: Recipe[] = [];
     for (const recipe of family) {

@@ -10,16 +10,16 @@ export interface ChrootRemoveArguments {
   readonly names: readonly string[];
   readonly settings?: string | undefined;
   /** Only this one, which is not the current one. */
-  readonly version?: string | undefined;
+  readonly old?: string | undefined;
 }
 
 export async function chrootRemove(args: ChrootRemoveArguments): Promise<number> {
   const settings = await loadSettings(args.settings);
   requireRoot('chroot remove');
-  const { names, version } = args;
+  const { names, old: version } = args;
   const [only, ...others] = names;
   if (version !== undefined && (only === undefined || others.length > 0)) {
-    throw new UsageError('--version: expected one chroot beside it.');
+    throw new UsageError('--old: expected one chroot beside it.');
   }
   for (const name of names) {
     // What a failed build left has no current version and can go as well.
