@@ -3,13 +3,7 @@ import { listChroots } from '../chroot/store.ts';
 import { Failure, SettingsError } from '../errors.ts';
 import { chooseChroot } from '../gitlab/image.ts';
 import { judgeImages, judgeMmdebstrap } from '../host/base-trees.ts';
-import {
-  isSystemdInit,
-  readCgroups,
-  readKernelLimits,
-  readStateDirectory,
-  readText,
-} from '../host/facts.ts';
+import { readCgroups, readKernelLimits, readStateDirectory, readText } from '../host/facts.ts';
 import { failing, ok, renderFindings, type Finding } from '../host/finding.ts';
 import {
   judgeConfigToml,
@@ -37,6 +31,7 @@ import { SLICE } from '../machine/names.ts';
 import { findRunnerBinary } from '../machine/runner-binary.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { pingService } from '../tools/busctl.ts';
+import { isSystemdRunning } from '../tools/sd-booted.ts';
 import { showUnit } from '../tools/systemctl.ts';
 import { toolVersion } from '../tools/version.ts';
 
@@ -67,13 +62,13 @@ async function systemFindings(): Promise<Finding[]> {
   const [systemctl, nspawn, machined, cgroups, limits, mmdebstrap] = await Promise.all([
     toolVersion('systemctl'),
     toolVersion('systemd-nspawn'),
-    isSystemdInit() ? pingService('org.freedesktop.machine1') : 'systemd does not run',
+    isSystemdRunning() ? pingService('org.freedesktop.machine1') : 'systemd does not run',
     readCgroups(),
     readKernelLimits(),
     toolVersion('mmdebstrap'),
   ]);
   return [
-    ...judgeSystemd({ isInit: isSystemdInit(), systemctl, nspawn }),
+    ...judgeSystemd({ isInit: isSystemdRunning(), systemctl, nspawn }),
     judgeMachined(machined),
     judgeCgroups(cgroups),
     ...judgeKernelLimits(limits),
@@ -140,7 +135,7 @@ async function binaryFinding(setting: string): Promise<Finding> {
 
 async function runnerFindings(): Promise<Finding[]> {
   const toml = judgeConfigToml(CONFIG_TOML, await readText(CONFIG_TOML));
-  if (!isSystemdInit()) return [toml];
+  if (!isSystemdRunning()) return [toml];
   const properties = ['LoadState', 'User', 'KillMode', 'KillSignal', 'TimeoutStopUSec'];
   const [unit, slice, ...timers] = await Promise.all([
     showUnit('gitlab-runner.service', properties),

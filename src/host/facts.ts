@@ -1,6 +1,5 @@
 /** Reads the host for `check`; what it means is decided in the pure files beside this one. */
 import { mkdir, mkdtemp, readFile, rm, stat, statfs } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { tryOverlay } from '../tools/mount.ts';
 import { fileSystemName, type StateDirectory } from './storage.ts';
@@ -34,11 +33,6 @@ export async function readKernelLimits(): Promise<KernelLimits> {
 async function readNumber(sysctl: string): Promise<number | undefined> {
   const text = await readText(join(SYSCTLS, sysctl));
   return text === undefined ? undefined : Number(text);
-}
-
-/** sd_booted(3). */
-export function isSystemdInit(): boolean {
-  return existsSync('/run/systemd/system');
 }
 
 /** @param mayMount whether an overlay is tried there; it takes root. */
