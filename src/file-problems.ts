@@ -38,7 +38,10 @@ export function fileProblems(
     : new SettingsError(`${file} has ${lines.length} problems.`, { details: lines, hint });
 }
 
-/** Issues of a schema as problems; `keysAt` gives the keys that a map may have, dotted if deeper. */
+/**
+ * Issues of a schema as problems; `keysAt` gives the keys that a map may have, and with dots those of
+ * the maps in it, one of which a person may have meant.
+ */
 export function schemaProblems(
   value: unknown,
   issues: readonly SchemaIssue[],
@@ -72,7 +75,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
 function unknownKey(key: string, known: readonly string[]): string {
   const near = nearest(key, known);
   return near === undefined
-    ? `unknown key; the keys here are ${known.join(', ')}`
+    ? `unknown key; the keys here are ${known.filter((name) => !name.includes('.')).join(', ')}`
     : `unknown key; did you mean "${near}"?`;
 }
 

@@ -40,7 +40,7 @@ export function parseYaml(text: string, file: string, options: YamlOptions = {})
     });
     return { file, value: value ?? undefined, lineOf: (path) => lineAt(lines.root(), path) };
   } catch (error) {
-    throw error instanceof YAMLException ? syntaxError(error, file) : error;
+    throw error instanceof YAMLException ? syntaxError(error, file, text) : error;
   }
 }
 
@@ -64,10 +64,32 @@ function withMergeKeys(explicit: Type[]): Schema {
   return CORE_SCHEMA.extend({ implicit: [merge], explicit });
 }
 
-function syntaxError(error: YAMLException, file: string): SettingsError {
-  const mark = error.mark as { line: number; column: number } | undefined;
+interface Mark {
+  /** From 0. */
+  readonly line: number;
+  readonly column: number;
+}
+
+/** js-yaml's words for what people get wrong most, as they would say it. */
+const REASONS: readonly (readonly [RegExp, (word: string) => string])[] = [
+  [/^duplicated mapping key/, (key) => `the key ${key} stands here again`],
+  [
+    /^bad indentation of a mapping entry/,
+    () => 'bad indentation, or a text that needs quotes for its ": " or its first character',
+  ],
+  [
+    /a multiline key may not be an implicit key/,
+    () => 'a key without its colon, in the line above',
+  ],
+];
+
+function syntaxError(error: YAMLException, file: string, text: string): SettingsError {
+  const mark = error.mark as Mark | undefined;
   const place = mark === undefined ? '' : ` line ${mark.line + 1}, column ${mark.column + 1}`;
-  return new SettingsError(`${file}${place}: ${error.reason}.`, {
+  const at = text.split('\n')[mark?.line ?? 0]?.slice(mark?.column) ?? '';
+  const word = JSON.stringify(/^[^\s:]*/.exec(at)?.[0] ?? '');
+  const [, reason] = REASONS.find(([pattern]) => pattern.test(error.reason)) ?? [];
+  return new SettingsError(`${file}${place}: ${reason?.(word) ?? error.reason}.`, {
     hint: 'Correct the YAML there; indentation is spaces, and every key stands once.',
     cause: error,
   });

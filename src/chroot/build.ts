@@ -57,7 +57,14 @@ export async function buildChroot(request: BuildRequest): Promise<Chroot> {
   return withSite({ ...request, name: recipe.name }, async (site) => {
     const start = await startTree(site, request);
     if (!start.packagesInstalled) await installPackages(site, recipe);
-    return finishVersion(site, request, { ...start, digest, origin: 'build' });
+    const { parent } = request;
+    const from: MadeFrom = {
+      recipe: { file: recipe.file, digest },
+      ...(parent === undefined
+        ? {}
+        : { parent: { name: parent.chroot.name, version: parent.chroot.version } }),
+    };
+    return finishVersion(site, request, { ...start, from, origin: 'build' });
   });
 }
 
@@ -71,13 +78,17 @@ export async function refreshChroot(
   current: { readonly chroot: Chroot; readonly record: VersionRecord },
 ): Promise<Chroot> {
   const { recipe } = request;
-  const digest = await recipeDigest(recipe);
   return withSite({ ...request, name: recipe.name }, async (site) => {
     site.progress.step(`copying version ${current.chroot.version}`);
     await copyTree(current.chroot.path, site.tree, site.how);
     await upgradePackages(site, recipe);
-    const { source: facts, environment } = current.record;
-    return finishVersion(site, request, { facts, environment, digest, origin: 'refresh' });
+    const { source: facts, environment, recipe: madeBy, parent } = current.record;
+    // What has changed in these since then is still for a rebuild to do.
+    const from: MadeFrom = {
+      ...(madeBy === undefined ? {} : { recipe: madeBy }),
+      ...(parent === undefined ? {} : { parent }),
+    };
+    return finishVersion(site, request, { facts, environment, from, origin: 'refresh' });
   });
 }
 
@@ -98,15 +109,17 @@ async function startTree(site: Site, { recipe, parent, aptMirror }: BuildRequest
   return { ...made, environment: made.environment ?? {} };
 }
 
+type MadeFrom = Pick<VersionRecord, 'recipe' | 'parent'>;
+
 interface Finish extends Omit<Start, 'packagesInstalled'> {
-  readonly digest: string;
+  readonly from: MadeFrom;
   readonly origin: 'build' | 'refresh';
 }
 
 async function finishVersion(
   site: Site,
   { recipe, parent, aptMirror, upstream, trial }: BuildRequest,
-  { facts, environment: inherited, digest, origin }: Finish,
+  { facts, environment: inherited, from, origin }: Finish,
 ): Promise<Chroot> {
   await makeUser(site, recipe);
   site.progress.step('writing what the recipe adds');
@@ -118,11 +131,7 @@ async function finishVersion(
   const apt = root?.kind === 'debian' ? aptOf(root, aptMirror) : undefined;
   await finishTree(site.tree, recipe, { environment, apt });
   return putInPlace(site, {
-    ...{ origin, environment, upstream, trial, source: facts },
-    recipe: { file: recipe.file, digest },
-    ...(parent === undefined
-      ? {}
-      : { parent: { name: parent.chroot.name, version: parent.chroot.version } }),
+    ...{ ...from, origin, environment, upstream, trial, source: facts },
     keep: recipe.keep,
     machine: machineOf(recipe, parent),
     checks: recipe.check,

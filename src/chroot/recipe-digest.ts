@@ -1,6 +1,6 @@
 /** What decides what a tree holds, in one number: when it changes, the tree is built again. */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { SettingsError } from '../errors.ts';
 import type { Recipe } from './recipe.ts';
 
@@ -14,10 +14,11 @@ const BUILD_FORMAT = 2;
  */
 export async function recipeDigest(recipe: Recipe): Promise<string> {
   const { source, packages, user, script, environment, mask, enable, playbook } = recipe;
-  const files = recipe.files.map(async (entry) => ({
-    ...entry,
-    source: entry.source === undefined ? undefined : await hashOf(recipe, entry.source),
-  }));
+  const files = recipe.files.map(async ({ path, content, source, mode }) => {
+    if (source === undefined) return { path, content, mode };
+    const text = await hashOf(recipe, source);
+    return { path, text, mode: mode ?? (await stat(source)).mode };
+  });
   const parts = {
     format: BUILD_FORMAT,
     ...{ source, packages, user, script, environment, mask, enable },

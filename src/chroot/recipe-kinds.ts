@@ -49,11 +49,21 @@ export const listOf = (expected: string, pattern: RegExp) =>
 
 export const yesNo = z.optional(z.boolean({ error: 'true or false' }));
 
-const step = 'a text: lines for /bin/sh, or a script with its "#!" line';
 /** NUL ends a file for no shell, but it is in no script either. */
-export const steps = z.optional(
-  z.array(text(step, /^[^\0]*\S[^\0]*$/), { error: `a list, each item ${step}` }),
-);
+const STEP = /^[^\0]*\S[^\0]*$/;
+
+export function stepsOf(expected: string) {
+  // YAML makes a map of `- echo done: yes`.
+  const step = ({ input }: { readonly input?: unknown }): string =>
+    typeof input === 'object' && input !== null
+      ? `${expected}, in quotes or below "- |" if it has a ": " in it`
+      : expected;
+  return z.optional(
+    z.array(z.string({ error: step }).check(z.regex(STEP, { error: expected })), {
+      error: `a list, each item ${expected}`,
+    }),
+  );
+}
 
 export const binds = listOf('HOST:MACHINE or HOST:MACHINE:ro, two absolute paths', BIND);
 

@@ -81,11 +81,15 @@ function extraSourceProblems(key: string, source: unknown): readonly Problem[] {
     .split(/\n\s*\n/)
     .map((paragraph) => paragraph.replaceAll(/^#.*\n?/gm, '').trim())
     .filter((paragraph) => paragraph !== '')
-    .flatMap((paragraph, index) =>
-      SOURCE_FIELDS.filter((field) => !new RegExp(`^${field}:`, 'im').test(paragraph)).map(
-        (field) => ({ path, text: `expected "${field}:" in paragraph ${index + 1}` }),
-      ),
-    );
+    .flatMap((paragraph, index) => {
+      const missing = SOURCE_FIELDS.filter(
+        (field) => !new RegExp(`^${field}:`, 'im').test(paragraph),
+      ).map((field) => `"${field}:"`);
+      if (missing.length === 0) return [];
+      const got = /^deb(?:-src)?\s/.test(paragraph) ? ', got the form of one line' : '';
+      const text = `expected ${missing.join(' and ')} in paragraph ${index + 1}${got}`;
+      return [{ path, text }];
+    });
 }
 
 function repositoryProblems(fedora: unknown): readonly Problem[] {

@@ -8,12 +8,14 @@ import {
   listOf,
   nspawnOption,
   path,
-  steps,
+  stepsOf,
   text,
   url,
   URL,
   yesNo,
 } from './recipe-kinds.ts';
+
+export const SOURCE_KEYS = ['debian', 'ubuntu', 'fedora', 'tar', 'oci', 'extends'] as const;
 
 const SUITE = /^[a-z][a-z0-9.-]*$/;
 const COMPONENT = /^[a-z][a-z0-9-]*$/;
@@ -32,7 +34,8 @@ const LOCATION = /^(?:(?:https?|file):\/\/[^\s"'\\]+|[^:\0\n]+)$/;
 const SHA256 = /^[0-9a-fA-F]{64}$/;
 const USER_NAME = /^[a-z_][a-z0-9_-]{0,31}$/;
 /** skopeo(1) "IMAGE NAMES", of those that need no daemon; without a transport it is a registry's. */
-const IMAGE = /^(?:(?:docker:\/\/|oci:|oci-archive:|dir:|docker-archive:))?[^\s:][^\s]*$/;
+const IMAGE =
+  /^(?!(?:containers-storage|docker-daemon|ostree|sif|tarball):)(?!(?:oci|oci-archive|dir|docker-archive):$)[^\s:/]\S*$/;
 
 const dpkgTree = {
   suite: text('the name of a suite, such as bookworm', SUITE),
@@ -148,49 +151,50 @@ const machine = z.strictObject(
   { error: 'a map of settings for machines' },
 );
 
-export const RecipeFile = z.strictObject(
-  {
-    description: z.optional(z.string({ error: 'a text' })),
-    debian: z.optional(debian),
-    ubuntu: z.optional(z.strictObject(dpkgTree, { error: 'a map with at least a suite' })),
-    fedora: z.optional(fedora),
-    tar: z.optional(tar),
-    oci: z.optional(oci),
-    extends: z.optional(text('the name of a recipe', CHROOT_NAME)),
-    packages: listOf('the name of a package', PACKAGE),
-    user: z.optional(user),
-    files: z.optional(z.array(file, { error: 'a list of files' })),
-    script: steps,
-    playbook: z.optional(text('the path of a playbook on this host', /^[^\0\n]+$/)),
-    playbook_variables: z.optional(
-      z.record(z.string(), z.unknown(), { error: 'a map of names to values' }),
-    ),
-    environment: z.optional(
-      z.record(z.string(), text('a quoted text of one line', /^[^\0\n]*$/), {
-        error: 'a map of names to texts',
-      }),
-    ),
-    mask: listOf('a unit, a TARGET.wants/UNIT or a system-generators/NAME', MASK),
-    enable: listOf('a unit with its suffix, such as nginx.service', ENABLE),
-    machine: z.optional(machine),
-    check: steps,
-    update: z.optional(z.enum(['rebuild', 'refresh'], { error: '"rebuild" or "refresh"' })),
-    keep: z.optional(
-      z
-        .int({ error: 'a whole number from 0 to 100' })
-        .check(
-          z.minimum(0, { error: 'a whole number from 0 to 100' }),
-          z.maximum(100, { error: 'a whole number from 0 to 100' }),
-        ),
-    ),
-  },
-  { error: 'a map with one of debian, ubuntu, fedora, tar, oci and extends' },
-);
+/** For editors, `oneOf` says what recipe-problems.ts says of sources. */
+export const RecipeFile = z
+  .strictObject(
+    {
+      description: z.optional(z.string({ error: 'a text' })),
+      debian: z.optional(debian),
+      ubuntu: z.optional(z.strictObject(dpkgTree, { error: 'a map with at least a suite' })),
+      fedora: z.optional(fedora),
+      tar: z.optional(tar),
+      oci: z.optional(oci),
+      extends: z.optional(text('the name of a recipe', CHROOT_NAME)),
+      packages: listOf('the name of a package', PACKAGE),
+      user: z.optional(user),
+      files: z.optional(z.array(file, { error: 'a list of files' })),
+      script: stepsOf('a text: lines for /bin/sh, or a script with its "#!" line'),
+      playbook: z.optional(text('the path of a playbook on this host', /^[^\0\n]+$/)),
+      playbook_variables: z.optional(
+        z.record(z.string(), z.unknown(), { error: 'a map of names to values' }),
+      ),
+      environment: z.optional(
+        z.record(z.string(), text('a quoted text of one line', /^[^\0\n]*$/), {
+          error: 'a map of names to texts',
+        }),
+      ),
+      mask: listOf('a unit, a TARGET.wants/UNIT or a system-generators/NAME', MASK),
+      enable: listOf('a unit with its suffix, such as nginx.service', ENABLE),
+      machine: z.optional(machine),
+      check: stepsOf('a text: lines for the shell that jobs get'),
+      update: z.optional(z.enum(['rebuild', 'refresh'], { error: '"rebuild" or "refresh"' })),
+      keep: z.optional(
+        z
+          .int({ error: 'a whole number from 0 to 100' })
+          .check(
+            z.minimum(0, { error: 'a whole number from 0 to 100' }),
+            z.maximum(100, { error: 'a whole number from 0 to 100' }),
+          ),
+      ),
+    },
+    { error: 'a map with one of debian, ubuntu, fedora, tar, oci and extends' },
+  )
+  .check(z.meta({ oneOf: SOURCE_KEYS.map((key) => ({ required: [key] })) }));
 
 export type RecipeFile = z.output<typeof RecipeFile>;
 export type MachineMap = z.output<typeof machine>;
-
-export const SOURCE_KEYS = ['debian', 'ubuntu', 'fedora', 'tar', 'oci', 'extends'] as const;
 
 /** The keys of the maps inside, by where they are; an index stands as `[]`. */
 const NESTED: Readonly<Record<string, readonly string[]>> = {

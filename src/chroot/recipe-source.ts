@@ -8,7 +8,8 @@ const KEYRINGS = {
   fedora: '/usr/share/distribution-gpg-keys/fedora/RPM-GPG-KEY-fedora-$releasever-primary',
 };
 const COMPONENTS = { debian: ['main'], ubuntu: ['main', 'universe'] };
-const OCI_TRANSPORT = /^(?:docker:\/\/|oci:|oci-archive:|dir:|docker-archive:)/;
+/** Of images in files; skopeo(1), "IMAGE NAMES". */
+const OCI_FILE = /^(oci|oci-archive|dir|docker-archive):(.+)$/;
 
 /** @param onHost makes a path absolute that is relative to the recipe. */
 export function sourceOf(said: RecipeFile, onHost: (path: string) => string): Source {
@@ -29,7 +30,7 @@ export function sourceOf(said: RecipeFile, onHost: (path: string) => string): So
     };
   }
   if (said.tar !== undefined) return tarSource(said.tar, onHost);
-  if (said.oci !== undefined) return ociSource(said.oci);
+  if (said.oci !== undefined) return ociSource(said.oci, onHost);
   if (said.extends !== undefined) return { kind: 'extends', parent: said.extends };
   throw new Error(`A recipe without one of ${SOURCE_KEYS.join(', ')} came through the schema.`);
 }
@@ -67,11 +68,16 @@ function tarSource(
   };
 }
 
-function ociSource(said: NonNullable<RecipeFile['oci']>): OciSource {
+function ociSource(
+  said: NonNullable<RecipeFile['oci']>,
+  onHost: (path: string) => string,
+): OciSource {
   const { image, digest, auth_file: authFile, tls_verify: tlsVerify = true } = said;
+  const [, transport, path] = OCI_FILE.exec(image) ?? [];
+  const inRegistry = image.startsWith('docker://') ? image : `docker://${image}`;
   return {
     kind: 'oci',
-    image: OCI_TRANSPORT.test(image) ? image : `docker://${image}`,
+    image: path === undefined ? inRegistry : `${transport}:${onHost(path)}`,
     digest,
     authFile,
     tlsVerify,

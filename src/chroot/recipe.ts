@@ -74,10 +74,11 @@ export const DEFAULT_KEEP = 1;
  */
 export function parseRecipe(name: string, file: string, text: string): Recipe {
   const document = parseYaml(text, file);
-  const parsed = RecipeFile.safeParse(document.value ?? {});
+  const value = document.value ?? {};
+  const parsed = RecipeFile.safeParse(value);
   const problems: readonly Problem[] = [
-    ...(parsed.success ? [] : schemaProblems(document.value, parsed.error.issues, recipeKeysAt)),
-    ...problemsBetweenKeys(document.value, name),
+    ...(parsed.success ? [] : schemaProblems(value, parsed.error.issues, recipeKeysAt)),
+    ...problemsBetweenKeys(value, name),
   ];
   if (!parsed.success || problems.length > 0) {
     throw fileProblems(document, problems, RECIPE_HINT);

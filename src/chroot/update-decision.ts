@@ -18,6 +18,8 @@ export interface UpdateFacts {
   readonly parent: { readonly name: string; readonly version: string } | undefined;
   /** What upstream offers now; undefined where that cannot be told. */
   readonly upstream: string | undefined;
+  /** Whether that is packages; of an image or an archive it says nothing of newer packages. */
+  readonly isUpstreamPackages: boolean;
   /** False for trees whose packages nobody here can upgrade. */
   readonly hasPackages: boolean;
   readonly update: 'rebuild' | 'refresh';
@@ -46,11 +48,33 @@ export function decideUpdate(facts: UpdateFacts): UpdateDecision {
     const reason = `chroot "${parent.name}" has a new version`;
     return { action: 'rebuild', reason };
   }
-  if (facts.upstream !== undefined && facts.upstream === current.upstream) {
-    return { action: 'none', reason: 'nothing has changed upstream' };
-  }
+  return facts.isUpstreamPackages
+    ? afterPackages(facts, current.upstream)
+    : afterImage(facts, current.upstream);
+}
+
+/** A distribution's mirror that is as it was has no newer packages. */
+function afterPackages(facts: UpdateFacts, before: string | undefined): UpdateDecision {
+  if (facts.upstream !== undefined && facts.upstream === before) return UNCHANGED;
   if (facts.hasPackages) return { action: 'look', reason: 'upstream has changed' };
   return facts.upstream === undefined
-    ? { action: 'none', reason: 'its source cannot say whether it has changed' }
+    ? UNTOLD
     : { action: facts.update, reason: 'upstream has changed' };
 }
+
+/** A new image replaces all of the old; in the same one, only a refresh finds newer packages. */
+function afterImage(facts: UpdateFacts, before: string | undefined): UpdateDecision {
+  if (facts.upstream !== undefined && facts.upstream !== before) {
+    return { action: 'rebuild', reason: 'its source has changed' };
+  }
+  if (facts.update === 'refresh' && facts.hasPackages) {
+    return { action: 'look', reason: 'packages have a source of their own' };
+  }
+  return facts.upstream === undefined ? UNTOLD : UNCHANGED;
+}
+
+const UNCHANGED: UpdateDecision = { action: 'none', reason: 'nothing has changed upstream' };
+const UNTOLD: UpdateDecision = {
+  action: 'none',
+  reason: 'its source cannot say whether it has changed',
+};

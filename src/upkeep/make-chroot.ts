@@ -81,11 +81,12 @@ export async function updateChroot(
       const did = (await renewSettings(bench, chroot)) ? 'settings' : 'nothing';
       return { chroot, did, reason };
     }
-    const request = await buildRequest(bench, upstream);
     if (action === 'refresh' && chroot !== undefined && record !== undefined) {
+      const had = await readUpstream(dirname(chroot.path));
+      const request = await buildRequest(bench, isUpstreamPackages(bench) ? upstream : had);
       return { chroot: await refreshChroot(request, { chroot, record }), did: 'refreshed', reason };
     }
-    return { chroot: await buildChroot(request), did: 'built', reason };
+    return { chroot: await buildChroot(await buildRequest(bench, upstream)), did: 'built', reason };
   });
 }
 
@@ -138,6 +139,11 @@ function rootOf(recipe: Recipe, family: readonly Recipe[]): Source {
   return parent === undefined ? recipe.source : rootOf(parent, family);
 }
 
+/** A refresh brings these up to date; an image or an archive stays the one that it was. */
+function isUpstreamPackages({ recipe, family }: Bench): boolean {
+  return ['debian', 'fedora'].includes(rootOf(recipe, family).kind);
+}
+
 async function upstreamOf(bench: Bench): Promise<string | undefined> {
   const { recipe, family, settings, progress, signal } = bench;
   const source = rootOf(recipe, family);
@@ -174,6 +180,7 @@ async function decide(
     digest: await recipeDigest(recipe),
     parent: parent?.chroot,
     hasPackages: manager !== undefined,
+    isUpstreamPackages: isUpstreamPackages(bench),
     update: recipe.update,
     ...{ upstream, force },
   });

@@ -82,7 +82,7 @@ describe('the core schema', () => {
 describe('syntax errors', () => {
   const hint = 'Correct the YAML there; indentation is spaces, and every key stands once.';
   it.each([
-    ['a: 1\nb: 2\na: 3\n', 'a.yaml line 3, column 1: duplicated mapping key.'],
+    ['a: 1\nb: 2\na: 3\n', 'a.yaml line 3, column 1: the key "a" stands here again.'],
     ['a: [1\nb: 2\n', 'a.yaml line 2, column 1: missed comma between flow collection entries.'],
     ['a: 1\n---\nb: 2\n', 'a.yaml: expected a single document in the stream, but found more.'],
     [
