@@ -12,7 +12,7 @@ import { directoryInTree, existsInTree, resolveInTree } from './tree-path.ts';
 import { copyTree } from './tree-storage.ts';
 
 /** What nspawn-runner itself has in the state directory. */
-const OURS = ['chroots', 'jobs', 'cache', 'builds', 'claims', 'temp-roots', 'trash', 'pool'];
+const OURS = ['chroots', 'jobs', 'cache', 'builds', 'claims', 'temp-roots', 'trash'];
 /** In the order of systemd-nspawn(1), --boot. */
 const INITS = ['/usr/lib/systemd/systemd', '/lib/systemd/systemd'];
 
