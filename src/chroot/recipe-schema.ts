@@ -189,7 +189,12 @@ export const RecipeFile = z
           ),
       ),
     },
-    { error: 'a map with one of debian, ubuntu, fedora, tar, oci and extends' },
+    {
+      error: ({ input }) =>
+        Array.isArray(input)
+          ? 'a map with one of debian, ubuntu, fedora, tar, oci and extends (a playbook is named below "playbook")'
+          : 'a map with one of debian, ubuntu, fedora, tar, oci and extends',
+    },
   )
   .check(z.meta({ oneOf: SOURCE_KEYS.map((key) => ({ required: [key] })) }));
 
