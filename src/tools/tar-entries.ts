@@ -61,6 +61,7 @@ export async function readTar(
     const fields = readHeader(header);
     if (fields.type === 'x') {
       if (fields.size > MAX_EXTENDED_BYTES) throw damaged('an extended header is too long');
+      if (extended.size > 0) throw damaged('a member has two extended headers');
       extended = parseExtended(await source.exactly(fields.size));
       await source.exactly(padding(fields.size));
       continue;
