@@ -1,6 +1,6 @@
 /** Keeps packages from starting their services while they are installed into a tree. */
 import { lstat, rm, writeFile } from 'node:fs/promises';
-import { placeInTree } from './tree-path.ts';
+import { placeInTree, resolveInTree } from './tree-path.ts';
 
 const POLICY = '/usr/sbin/policy-rc.d';
 
@@ -15,6 +15,7 @@ export async function withoutServices<T>(tree: string, work: () => Promise<T>): 
   try {
     return await work();
   } finally {
-    await rm(place, { force: true });
+    // Looked for anew: what was installed may have made links of directories.
+    await rm(await resolveInTree(tree, POLICY), { force: true });
   }
 }

@@ -38,16 +38,23 @@ export function copyArguments(copy: ImageCopy): string[] {
     ...(authFile === undefined ? [] : [`--src-authfile=${authFile}`]),
     ...(tlsVerify ? [] : ['--src-tls-verify=false']),
     '--retry-times=2',
+    // umoci(1) before 0.5 does not know zstd.
+    '--dest-compress-format=gzip',
     '--',
     image,
     `oci:${layout}:${tag}`,
   ];
 }
 
-export function inspectArguments({ image, authFile, tlsVerify }: RemoteImage): string[] {
+export function inspectArguments(
+  { image, authFile, tlsVerify }: RemoteImage,
+  what: '--raw' | '--format={{.Digest}}',
+): string[] {
   return [
     'inspect',
-    '--raw',
+    what,
+    // A registry takes long to list them all.
+    '--no-tags',
     ...(authFile === undefined ? [] : [`--authfile=${authFile}`]),
     ...(tlsVerify ? [] : ['--tls-verify=false']),
     '--',
@@ -78,7 +85,18 @@ export async function copyImage(
  * @throws CommandError where it cannot be had, HostError without skopeo, Stopped by `signal`.
  */
 export async function rawManifest(image: RemoteImage, signal: AbortSignal): Promise<string> {
-  const args = inspectArguments(image);
+  return inspect(inspectArguments(image, '--raw'), signal);
+}
+
+/**
+ * The digest of that manifest, by which a registry knows exactly this image.
+ * @throws as rawManifest.
+ */
+export async function imageDigest(image: RemoteImage, signal: AbortSignal): Promise<string> {
+  return (await inspect(inspectArguments(image, '--format={{.Digest}}'), signal)).trim();
+}
+
+async function inspect(args: readonly string[], signal: AbortSignal): Promise<string> {
   const { stdout } = await run('skopeo', args, { timeoutSec: INSPECT_TIMEOUT_SEC, signal });
   return stdout;
 }

@@ -333,127 +333,147 @@ describe.runIf(await hasSourcePackages('gpg', 'gpg-agent', 'gpgv'))('tar: signat
   });
 });
 
-describe.runIf(await hasSourcePackages('skopeo', 'umoci', 'libcap2-bin', 'acl'))('oci', () => {
-  const ociOf = (more: Partial<OciSource> = {}): OciSource => ({
-    kind: 'oci',
-    image: `oci:${site.dir}/layout:latest`,
-    digest: undefined,
-    authFile: undefined,
-    tlsVerify: true,
-    ...more,
-  });
-  const layout = async (): Promise<string> => {
-    const layers = ['lower', 'upper'].map((name) => join(site.dir, name));
-    const [lower = '', upper = ''] = layers;
-    await makeRoot(lower);
-    await writeFile(join(lower, 'etc/gone'), '');
-    await writeFile(join(lower, 'etc/changed'), 'lower');
-    await mkdir(join(lower, 'opt/opaque'));
-    await writeFile(join(lower, 'opt/opaque/gone'), '');
-    await mkdir(join(upper, 'opt/opaque'), { recursive: true });
-    await mkdir(join(upper, 'etc'));
-    await writeFile(join(upper, 'etc/.wh.gone'), '');
-    await writeFile(join(upper, 'etc/changed'), 'upper');
-    await writeFile(join(upper, 'opt/opaque/.wh..wh..opq'), '');
-    const environment = ['PATH=/opt/bin:/usr/bin', 'EMPTY=', 'no name', 'LINES=a\nb'];
-    return makeOciLayout({ layout: join(site.dir, 'layout'), tag: 'latest', layers, environment });
-  };
-
-  it('the layers become one tree, with what the image says of its processes', async () => {
-    const digest = await layout();
-    const made = await makeSourceTree(ociOf({ digest }), site);
-    await expectRoot(site.tree);
-    expect(await readdir(join(site.tree, 'etc'))).toEqual(['changed', 'os-release', 'shadow']);
-    expect(await readFile(join(site.tree, 'etc/changed'), 'utf8')).toBe('upper');
-    expect(await readdir(join(site.tree, 'opt/opaque'))).toEqual([]);
-    expect(made).toEqual({
-      facts: { image: ociOf().image, pinned: digest, digest },
-      packagesInstalled: false,
-      environment: { PATH: '/opt/bin:/usr/bin', EMPTY: '' },
+describe.runIf(await hasSourcePackages('skopeo', 'umoci', 'libcap2-bin', 'acl', 'zstd'))(
+  'oci',
+  () => {
+    const ociOf = (more: Partial<OciSource> = {}): OciSource => ({
+      kind: 'oci',
+      image: `oci:${site.dir}/layout:latest`,
+      digest: undefined,
+      authFile: undefined,
+      tlsVerify: true,
+      ...more,
     });
-    expect(await readdir(site.tempDir)).toEqual([]);
-  });
+    const layout = async (): Promise<string> => {
+      const layers = ['lower', 'upper'].map((name) => join(site.dir, name));
+      const [lower = '', upper = ''] = layers;
+      await makeRoot(lower);
+      await writeFile(join(lower, 'etc/gone'), '');
+      await writeFile(join(lower, 'etc/changed'), 'lower');
+      await mkdir(join(lower, 'opt/opaque'));
+      await writeFile(join(lower, 'opt/opaque/gone'), '');
+      await mkdir(join(upper, 'opt/opaque'), { recursive: true });
+      await mkdir(join(upper, 'etc'));
+      await writeFile(join(upper, 'etc/.wh.gone'), '');
+      await writeFile(join(upper, 'etc/changed'), 'upper');
+      await writeFile(join(upper, 'opt/opaque/.wh..wh..opq'), '');
+      const environment = ['PATH=/opt/bin:/usr/bin', 'EMPTY=', 'no name', 'LINES=a\nb'];
+      return makeOciLayout({
+        layout: join(site.dir, 'layout'),
+        tag: 'latest',
+        layers,
+        environment,
+      });
+    };
 
-  it('links of a layer lead nowhere but into the tree', async () => {
-    const outside = join(site.dir, 'outside');
-    await mkdir(outside);
-    await writeFile(join(outside, 'secret'), 'secret');
-    const layers = ['1.tar', '2.tar'].map((name) => join(site.dir, name));
-    const [first = '', second = ''] = layers;
-    await writeArchive(first, [
-      ...ROOT,
-      { name: 'a', type: 'symlink', target: outside },
-      { name: 'b', type: 'symlink', target: '../../outside' },
-    ]);
-    await writeArchive(second, [
-      { name: 'a/evil', content: 'x' },
-      { name: 'a/.wh.secret' },
-      { name: 'b/evil', content: 'x' },
-      { name: 'b/.wh.secret' },
-      { name: 'h', type: 'hardlink', target: 'a/secret' },
-    ]);
-    await makeOciLayout({ layout: join(site.dir, 'layout'), tag: 'latest', layers });
-    await makeSourceTree(ociOf(), site).catch((error: unknown) => {
-      expect(renderError(error)).toContain('umoci ended with exit status 1');
+    it('the layers become one tree, with what the image says of its processes', async () => {
+      const digest = await layout();
+      const made = await makeSourceTree(ociOf({ digest }), site);
+      await expectRoot(site.tree);
+      expect(await readdir(join(site.tree, 'etc'))).toEqual(['changed', 'os-release', 'shadow']);
+      expect(await readFile(join(site.tree, 'etc/changed'), 'utf8')).toBe('upper');
+      expect(await readdir(join(site.tree, 'opt/opaque'))).toEqual([]);
+      expect(made).toEqual({
+        facts: { image: ociOf().image, digest },
+        packagesInstalled: false,
+        environment: { PATH: '/opt/bin:/usr/bin', EMPTY: '' },
+      });
+      expect(await readdir(site.tempDir)).toEqual([]);
     });
-    expect(await readdir(outside)).toEqual(['secret']);
-    expect((await lstat(join(outside, 'secret'))).nlink).toBe(1);
-  });
 
-  it('devices of /dev stay behind', async () => {
-    const layers = [join(site.dir, '1.tar')];
-    await writeArchive(join(site.dir, '1.tar'), [
-      ...ROOT,
-      { name: 'dev', type: 'directory' },
-      { name: 'dev/null', type: 'device' },
-    ]);
-    await makeOciLayout({ layout: join(site.dir, 'layout'), tag: 'latest', layers });
-    await makeSourceTree(ociOf(), site);
-    expect(await readdir(join(site.tree, 'dev'))).toEqual([]);
-  });
-
-  it('another image than the one of the recipe is refused, with both digests', async () => {
-    const found = await layout();
-    const digest = `sha256:${'0'.repeat(64)}`;
-    const text = await told(makeSourceTree(ociOf({ digest }), site));
-    expect(text).toContain(`Digest in the recipe: ${digest}\n  Digest of the image: ${found}\n`);
-    expect(await readdir(site.tree)).toEqual([]);
-  });
-
-  it('a new image is seen without fetching it', async () => {
-    await layout();
-    const before = await upstreamState(ociOf(), site);
-    expect(before).toMatch(SHA256);
-    expect(await upstreamState(ociOf(), site)).toBe(before);
-    await execa('rm', [
-      '--recursive',
-      '--',
-      join(site.dir, 'layout'),
-      join(site.dir, 'lower'),
-      join(site.dir, 'upper'),
-    ]);
-    await mkdir(join(site.dir, 'upper'));
-    await makeOciLayout({
-      layout: join(site.dir, 'layout'),
-      tag: 'latest',
-      layers: [join(site.dir, 'upper')],
+    it('links of a layer lead nowhere but into the tree', async () => {
+      const outside = join(site.dir, 'outside');
+      await mkdir(outside);
+      await writeFile(join(outside, 'secret'), 'secret');
+      const layers = ['1.tar', '2.tar'].map((name) => join(site.dir, name));
+      const [first = '', second = ''] = layers;
+      await writeArchive(first, [
+        ...ROOT,
+        { name: 'a', type: 'symlink', target: outside },
+        { name: 'b', type: 'symlink', target: '../../outside' },
+      ]);
+      await writeArchive(second, [
+        { name: 'a/evil', content: 'x' },
+        { name: 'a/.wh.secret' },
+        { name: 'b/evil', content: 'x' },
+        { name: 'b/.wh.secret' },
+        { name: 'h', type: 'hardlink', target: 'a/secret' },
+      ]);
+      await makeOciLayout({ layout: join(site.dir, 'layout'), tag: 'latest', layers });
+      await makeSourceTree(ociOf(), site).catch((error: unknown) => {
+        expect(renderError(error)).toContain('umoci ended with exit status 1');
+      });
+      expect(await readdir(outside)).toEqual(['secret']);
+      expect((await lstat(join(outside, 'secret'))).nlink).toBe(1);
     });
-    const after = await upstreamState(ociOf(), site);
-    expect(after).toMatch(SHA256);
-    expect(after).not.toBe(before);
-    expect(await upstreamState(ociOf({ image: 'oci:/nowhere:latest' }), site)).toBeUndefined();
-  });
 
-  it("a registry that cannot be reached is told with skopeo's lines", async () => {
-    const image = 'docker://127.0.0.1:9/some/image:tag';
-    const error = await failure(makeSourceTree(ociOf({ image, tlsVerify: false }), site));
-    expect(error).toBeInstanceOf(CommandError);
-    expect(renderError(error)).toMatch(/skopeo ended with exit status 1[\s\S]*connection refused/);
-    expect(await upstreamState(ociOf({ image, tlsVerify: false }), site)).toBeUndefined();
-  });
+    it('layers that were compressed with zstd come too', async () => {
+      const layers = [join(site.dir, '1.tar')];
+      await writeArchive(join(site.dir, '1.tar'), ROOT);
+      const into = { layout: join(site.dir, 'layout'), tag: 'latest', layers };
+      const digest = await makeOciLayout({ ...into, compression: 'zstd' });
+      const { facts } = await makeSourceTree(ociOf({ digest }), site);
+      expect(facts['digest']).toBe(digest);
+      expect(await readdir(site.tree)).toEqual(['etc', 'usr', 'var']);
+    });
 
-  it('a file of credentials that is not there is told with how to make it', async () => {
-    const text = await told(makeSourceTree(ociOf({ authFile: '/nowhere/auth.json' }), site));
-    expect(text).toContain('Make it with: skopeo login --authfile=/nowhere/auth.json REGISTRY');
-  });
-});
+    it('devices of /dev stay behind', async () => {
+      const layers = [join(site.dir, '1.tar')];
+      await writeArchive(join(site.dir, '1.tar'), [
+        ...ROOT,
+        { name: 'dev', type: 'directory' },
+        { name: 'dev/null', type: 'device' },
+      ]);
+      await makeOciLayout({ layout: join(site.dir, 'layout'), tag: 'latest', layers });
+      await makeSourceTree(ociOf(), site);
+      expect(await readdir(join(site.tree, 'dev'))).toEqual([]);
+    });
+
+    it('another image than the one of the recipe is refused, with both digests', async () => {
+      const found = await layout();
+      const digest = `sha256:${'0'.repeat(64)}`;
+      const text = await told(makeSourceTree(ociOf({ digest }), site));
+      expect(text).toContain(`Digest that is meant: ${digest}\n  Digest of the image: ${found}\n`);
+      expect(await readdir(site.tree)).toEqual([]);
+    });
+
+    it('a new image is seen without fetching it', async () => {
+      await layout();
+      const before = await upstreamState(ociOf(), site);
+      expect(before).toMatch(SHA256);
+      expect(await upstreamState(ociOf(), site)).toBe(before);
+      await execa('rm', [
+        '--recursive',
+        '--',
+        join(site.dir, 'layout'),
+        join(site.dir, 'lower'),
+        join(site.dir, 'upper'),
+      ]);
+      await mkdir(join(site.dir, 'upper'));
+      await makeOciLayout({
+        layout: join(site.dir, 'layout'),
+        tag: 'latest',
+        layers: [join(site.dir, 'upper')],
+      });
+      const after = await upstreamState(ociOf(), site);
+      expect(after).toMatch(SHA256);
+      expect(after).not.toBe(before);
+      expect(await upstreamState(ociOf({ image: 'oci:/nowhere:latest' }), site)).toBeUndefined();
+    });
+
+    it("a registry that cannot be reached is told with skopeo's lines", async () => {
+      const image = 'docker://127.0.0.1:9/some/image:tag';
+      const error = await failure(makeSourceTree(ociOf({ image, tlsVerify: false }), site));
+      expect(error).toBeInstanceOf(CommandError);
+      expect(renderError(error)).toMatch(
+        /skopeo ended with exit status 1[\s\S]*connection refused/,
+      );
+      expect(await upstreamState(ociOf({ image, tlsVerify: false }), site)).toBeUndefined();
+    });
+
+    it('a file of credentials that is not there is told with how to make it', async () => {
+      const text = await told(makeSourceTree(ociOf({ authFile: '/nowhere/auth.json' }), site));
+      expect(text).toContain('Make it with: skopeo login --authfile=/nowhere/auth.json REGISTRY');
+    });
+  },
+);

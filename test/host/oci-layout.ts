@@ -10,6 +10,7 @@ export interface LayoutOptions {
   readonly tag: string;
   /** Directories or tar archives, the lowest first; a file `.wh.NAME` takes NAME of those below away. */
   readonly layers: readonly string[];
+  readonly compression?: 'gzip' | 'zstd';
   /** `NAME=value`. */
   readonly environment?: readonly string[];
 }
@@ -25,7 +26,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64' };
 
 /** Returns the digest of the image's manifest. opencontainers/image-spec, image-layout.md. */
 export async function makeOciLayout(options: LayoutOptions): Promise<string> {
-  const { layout, tag, layers, environment = [] } = options;
+  const { layout, tag, layers, compression = 'gzip', environment = [] } = options;
   await mkdir(join(layout, 'blobs/sha256'), { recursive: true });
   const blobs: Descriptor[] = [];
   const diffIds: string[] = [];
@@ -33,8 +34,8 @@ export async function makeOciLayout(options: LayoutOptions): Promise<string> {
     const file = join(layout, 'layer');
     await pack(layer, file);
     diffIds.push(`sha256:${sha256(await readFile(file))}`);
-    await execa('gzip', ['--no-name', file]);
-    blobs.push(await addFile(layout, `${file}.gz`, `${IMAGE}.layer.v1.tar+gzip`));
+    await execa('zstd', ['--quiet', `--format=${compression}`, '--rm', '-o', `${file}.z`, file]);
+    blobs.push(await addFile(layout, `${file}.z`, `${IMAGE}.layer.v1.tar+${compression}`));
   }
   const config = await addJson(layout, `${IMAGE}.config.v1+json`, {
     architecture: ARCHITECTURES[process.arch] ?? process.arch,

@@ -9,6 +9,9 @@ import { aptSources, releaseDirectories } from '../apt-sources.ts';
 import type { SourceSite } from '../source-tree.ts';
 import type { DebianSource } from '../source.ts';
 
+/** What apt's methods say of a file that is not on the mirror. */
+const IS_MISSING = /\b404\b|not found/i;
+
 /**
  * A fingerprint of every suite's Release file.
  * @throws CommandError when one of them cannot be had, HostError on a host without apt, Stopped.
@@ -49,7 +52,10 @@ async function release(
   const text = (name: string): Promise<string> =>
     aptDownloadText({ url: `${url}/${name}`, file: `${file}.${name}`, configFile }, signal);
   return text('InRelease').catch((error: unknown) => {
-    if (error instanceof CommandError) return text('Release');
+    // A mirror that does not answer is not waited for twice.
+    if (error instanceof CommandError && IS_MISSING.test(error.command.stderrTail)) {
+      return text('Release');
+    }
     throw error;
   });
 }

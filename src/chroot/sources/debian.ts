@@ -12,7 +12,7 @@ import { withoutServices } from '../no-services.ts';
 import { packageManagerOf, runAll } from '../package-manager.ts';
 import type { MadeSource, SourceSite } from '../source-tree.ts';
 import type { DebianSource } from '../source.ts';
-import { directoryInTree, existsInTree, placeInTree } from '../tree-path.ts';
+import { directoryInTree, existsInTree, placeInTree, resolveInTree } from '../tree-path.ts';
 import { withoutCredentials } from './fetched-file.ts';
 
 type Tool = 'mmdebstrap' | 'debootstrap';
@@ -115,7 +115,7 @@ async function byDebootstrap(
     }
     await runAll(apt.clean, { command, how });
   });
-  for (const path of TRACES) await rm(await placeInTree(tree, path), { force: true });
+  for (const path of TRACES) await rm(await resolveInTree(tree, path), { force: true });
 }
 
 /** The tool's name for the file depends on its version; in the tree it has the distribution's. */
@@ -126,7 +126,7 @@ async function keepSources(
 ): Promise<void> {
   const dir = await directoryInTree(tree, '/etc/apt/sources.list.d');
   for (const name of await readdir(dir)) await rm(join(dir, name));
-  await rm(await placeInTree(tree, '/etc/apt/sources.list'), { force: true });
+  await rm(await resolveInTree(tree, '/etc/apt/sources.list'), { force: true });
   await writeFile(join(dir, `${distribution}.sources`), sources);
   // apt reads Signed-By= at the same path in a machine as on this host.
   for (const keyring of keyringsOf(sources)) {

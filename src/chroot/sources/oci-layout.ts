@@ -11,20 +11,19 @@ const Config = z.object({
   config: z.nullish(z.object({ Env: z.nullish(z.array(z.string())) })),
 });
 
-export interface LayoutImage {
-  /** Of the manifest. */
-  readonly digest: string;
-  readonly environment: Readonly<Record<string, string>>;
-}
-
-/** @throws HostError for a layout that skopeo(1) did not make. */
-export async function readLayoutImage(layout: string): Promise<LayoutImage> {
+/**
+ * The variables that the image sets for its processes.
+ * @throws HostError for a layout that skopeo(1) did not make.
+ */
+export async function environmentOfLayout(
+  layout: string,
+): Promise<Readonly<Record<string, string>>> {
   const index = await read(layout, 'index.json', Index);
   const digest = index.manifests[0]?.digest;
   if (digest === undefined) throw strange(join(layout, 'index.json'), undefined);
   const manifest = await read(layout, blob(digest), Manifest);
   const { config } = await read(layout, blob(manifest.config.digest), Config);
-  return { digest, environment: environmentOf(config?.Env ?? []) };
+  return environmentOf(config?.Env ?? []);
 }
 
 /** `NAME=value` entries; what systemd cannot have as a variable is left out. */

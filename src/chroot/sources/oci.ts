@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError, SettingsError } from '../../errors.ts';
-import { copyImage, pinnedImage, rawManifest } from '../../tools/skopeo.ts';
+import { copyImage, imageDigest, pinnedImage, rawManifest } from '../../tools/skopeo.ts';
 import { removeTree } from '../../tools/rm.ts';
 import { unpackImage } from '../../tools/umoci.ts';
 import type { MadeSource, SourceSite } from '../source-tree.ts';
 import type { OciSource } from '../source.ts';
 import { removeDevices } from './devices.ts';
-import { readLayoutImage } from './oci-layout.ts';
+import { environmentOfLayout } from './oci-layout.ts';
 import { requireProgram } from './required-program.ts';
 
 const TAG = 'tree';
@@ -17,45 +17,51 @@ const TAG = 'tree';
 /** The tree of all layers; nothing is installed, and what the image would start is not ours. */
 export async function makeOciTree(source: OciSource, site: SourceSite): Promise<MadeSource> {
   const { tempDir, tree, how, step } = site;
-  const { image, authFile, tlsVerify } = source;
   await requireProgram('skopeo', 'skopeo', 'brings images');
   await requireProgram('umoci', 'umoci', 'unpacks images');
-  await requireAuthFile(authFile);
+  await requireAuthFile(source.authFile);
   const layout = join(tempDir, 'image');
-  step(`bringing ${image}`);
-  await copyImage(
-    { image: exactImage(source), authFile, tlsVerify, layout, tag: TAG },
-    tempDir,
-    how,
-  );
-  const { digest, environment } = await readLayoutImage(layout);
-  refuseOther(source, digest);
+  step(`bringing ${source.image}`);
+  const digest = await bring(source, { layout, tag: TAG }, site);
+  const environment = await environmentOfLayout(layout);
   step('unpacking the layers');
   await unpackImage({ layout, tag: TAG, tree }, how);
   await removeTree(layout);
   await removeDevices(tree);
-  const facts = {
-    image,
-    ...(source.digest === undefined ? {} : { pinned: source.digest }),
-    digest,
-  };
+  const facts = { image: source.image, digest };
   return { facts, packagesInstalled: false, environment };
 }
 
-/** A registry gives exactly the image of a digest; other places have no such names. */
-function exactImage({ image, digest }: OciSource): string {
-  return digest !== undefined && isInRegistry(image) ? pinnedImage(image, digest) : image;
+/** Returns the digest of what came. @throws SettingsError for an image that the recipe does not mean. */
+async function bring(
+  source: OciSource,
+  into: { readonly layout: string; readonly tag: string },
+  { tempDir, how }: SourceSite,
+): Promise<string> {
+  const { image, authFile, tlsVerify } = source;
+  if (isInRegistry(image)) {
+    // By its digest: the tag may mean another image a moment later.
+    const digest = source.digest ?? (await imageDigest(source, how.signal));
+    const exact = pinnedImage(image, digest);
+    await copyImage({ ...into, image: exact, authFile, tlsVerify }, tempDir, how);
+    return digest;
+  }
+  const before = await imageDigest(source, how.signal);
+  if (source.digest !== undefined) refuseOther(image, source.digest, before);
+  await copyImage({ ...into, image, authFile, tlsVerify }, tempDir, how);
+  refuseOther(image, before, await imageDigest(source, how.signal));
+  return before;
 }
 
 function isInRegistry(image: string): boolean {
   return image.startsWith('docker://');
 }
 
-/** @throws SettingsError for an image that is not the one that the recipe pins. */
-function refuseOther({ image, digest: wanted }: OciSource, found: string): void {
-  if (wanted === undefined || isInRegistry(image) || wanted === found) return;
-  throw new SettingsError(`"${image}" is not the image that the recipe means.`, {
-    details: [`Digest in the recipe: ${wanted}`, `Digest of the image: ${found}`],
+/** @throws SettingsError for an image that is not the one that is meant. */
+function refuseOther(image: string, meant: string, found: string): void {
+  if (meant === found) return;
+  throw new SettingsError(`"${image}" is not the image that is meant.`, {
+    details: [`Digest that is meant: ${meant}`, `Digest of the image: ${found}`],
     hint: 'Find out why it changed; if it may be so, correct "digest" in the recipe.',
   });
 }

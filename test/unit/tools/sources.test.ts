@@ -113,7 +113,14 @@ describe('skopeo', () => {
     [
       'copies into a layout',
       copyArguments({ ...image, ...into, hasPolicy: true }),
-      ['copy', '--retry-times=2', '--', 'docker://debian:bookworm', 'oci:/t/image:tree'],
+      [
+        'copy',
+        '--retry-times=2',
+        '--dest-compress-format=gzip',
+        '--',
+        'docker://debian:bookworm',
+        'oci:/t/image:tree',
+      ],
     ],
     [
       'has credentials in a file only, and a policy where the host has none',
@@ -124,6 +131,7 @@ describe('skopeo', () => {
         '--src-authfile=/a.json',
         '--src-tls-verify=false',
         '--retry-times=2',
+        '--dest-compress-format=gzip',
         '--',
         'docker://debian:bookworm',
         'oci:/t/image:tree',
@@ -131,8 +139,16 @@ describe('skopeo', () => {
     ],
     [
       'looks without fetching',
-      inspectArguments({ ...image, authFile: '/a.json', tlsVerify: false }),
-      ['inspect', '--raw', '--authfile=/a.json', '--tls-verify=false', '--', image.image],
+      inspectArguments({ ...image, authFile: '/a.json', tlsVerify: false }, '--raw'),
+      [
+        'inspect',
+        '--raw',
+        '--no-tags',
+        '--authfile=/a.json',
+        '--tls-verify=false',
+        '--',
+        image.image,
+      ],
     ],
   ])('%s', (_, args, expected) => {
     expect(args).toEqual(expected);
