@@ -1,5 +1,5 @@
 /** scripts/install on a host that runs, and what systemd makes of it. */
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,6 +14,9 @@ const RUNNER_UNIT = '/run/systemd/system/gitlab-runner.service';
 const JOB = 'nsr1-aaaaaaaa-1.service';
 const TIMER = 'nspawn-runner-reap.timer';
 const REAPER = 'nspawn-runner-reap.service';
+const CHROOTS_TIMER = 'nspawn-runner-chroots.timer';
+const CHROOTS = 'nspawn-runner-chroots.service';
+const SETTINGS = '/etc/nspawn-runner/settings.yaml';
 
 async function show(unit: string, property: string): Promise<string> {
   const { stdout } = await execa('systemctl', ['show', '--value', `--property=${property}`, unit]);
@@ -21,11 +24,29 @@ async function show(unit: string, property: string): Promise<string> {
 }
 
 /** Whether the timer is enabled and whether it runs, in systemctl's words. */
-async function timerState(): Promise<string> {
+async function timerState(timer = TIMER): Promise<string> {
   const states = await Promise.all(
-    ['is-enabled', 'is-active'].map((verb) => execa('systemctl', [verb, TIMER], { reject: false })),
+    ['is-enabled', 'is-active'].map((verb) => execa('systemctl', [verb, timer], { reject: false })),
   );
   return states.map(({ stdout }) => stdout).join(', ');
+}
+
+/** The settings name a state directory with one recipe; where it is, an overlay can be mounted. */
+async function withOwnChroot(work: (recipe: string) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(`${STATE_DIR}/install-test-`);
+  const settings = await readFile(SETTINGS, 'utf8');
+  try {
+    const tree = `${STATE_DIR}/chroots/debian-13/current/tree`;
+    await execa('tar', ['--create', `--file=${dir}/small.tar`, `--directory=${tree}`, '.']);
+    await mkdir(`${dir}/recipes`);
+    const recipe = `${dir}/recipes/small.yaml`;
+    await writeFile(recipe, `tar: {location: ${dir}/small.tar}\n`);
+    await writeFile(SETTINGS, `state_dir: ${dir}/state\nrecipe_dirs: [${dir}/recipes]\n`);
+    await work(recipe);
+  } finally {
+    await writeFile(SETTINGS, settings);
+    await execa('rm', ['--recursive', '--force', '--one-file-system', '--', dir]);
+  }
 }
 
 describe.runIf(isLab)('scripts/install', () => {
@@ -75,7 +96,10 @@ describe.runIf(isLab)('scripts/install', () => {
     expect(await timerState()).toBe('enabled, active');
     expect(await show(TIMER, 'Persistent')).toBe('yes');
     expect(await show(TIMER, 'NextElapseUSecRealtime')).not.toBe('');
-    await waitFor('the run', async () => (await show(REAPER, 'ExecMainExitTimestamp')) !== '');
+    // OnBootSec= and RandomizedDelaySec= together.
+    const hasRun = async (): Promise<boolean> =>
+      (await show(REAPER, 'ExecMainExitTimestamp')) !== '';
+    await waitFor('the run', hasRun, 70_000);
     expect(await show(REAPER, 'Result')).toBe('success');
     const { stdout } = await execa('/usr/local/bin/nspawn-runner', ['check']);
     expect(stdout).toMatch(/^ok +nspawn-runner-reap\.timer +last run ended /m);
@@ -92,6 +116,21 @@ describe.runIf(isLab)('scripts/install', () => {
     await execa('systemctl', ['enable', '--now', TIMER]);
     await execa(`${scripts}install`);
     expect(await timerState()).toBe('enabled, active');
+  });
+
+  it('enables the timer of the chroots, which updates them at night', async () => {
+    expect(await timerState(CHROOTS_TIMER)).toBe('enabled, active');
+    expect(await show(CHROOTS_TIMER, 'NextElapseUSecRealtime')).toMatch(/ 0[2-5]:/);
+    await withOwnChroot(async (recipe) => {
+      await execa('/usr/local/bin/nspawn-runner', ['chroot', 'create', 'small']);
+      await appendFile(recipe, 'files: [{path: /etc/stamp, content: second}]\n');
+      await execa('systemctl', ['start', CHROOTS]);
+      expect(await show(CHROOTS, 'Result')).toBe('success');
+      const { stdout: log } = await execa('journalctl', [`--unit=${CHROOTS}`, '--output=cat']);
+      expect(log).toMatch(/^small: version \S+ is current after /m);
+      const { stdout } = await execa('/usr/local/bin/nspawn-runner', ['check']);
+      expect(stdout).toMatch(/^ok +nspawn-runner-chroots\.timer +last run ended /m);
+    });
   });
 
   it('removes at boot, and only then, what a loss of power left', async () => {
@@ -117,7 +156,7 @@ describe.runIf(isLab)('scripts/install', () => {
     const { stdout } = await execa(`${scripts}uninstall`);
     expect(stdout).toContain('nspawn-runner is removed from /usr/local.');
     expect(await show('nspawn-runner.slice', 'FragmentPath')).toBe('');
-    for (const unit of [TIMER, REAPER]) {
+    for (const unit of [TIMER, REAPER, CHROOTS_TIMER, CHROOTS]) {
       expect(await show(unit, 'FragmentPath')).toBe('');
       expect(await show(unit, 'ActiveState')).toBe('inactive');
     }
