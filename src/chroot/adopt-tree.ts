@@ -38,7 +38,7 @@ export async function adoptTree(
   await refuseInUse(from);
   await removeDevices(tree);
   await linkInit(tree);
-  await finishTree(tree, { mask: [], enable: [] }, { environment: {}, apt: undefined });
+  await finishTree(tree, { mask: [], enable: [] }, {});
   return { directory: from, copied, ...(await systemOf(tree)) };
 }
 

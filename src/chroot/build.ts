@@ -1,6 +1,5 @@
 /** Recipe → tree, made aside and put in place with one rename; `current` changes last, or never. */
 import { SettingsError } from '../errors.ts';
-import { aptSources } from './apt-sources.ts';
 import { openTree, withSite, type Site, type SiteRequest } from './build-site.ts';
 import {
   installPackages,
@@ -10,12 +9,11 @@ import {
   upgradePackages,
   writeFiles,
 } from './customize.ts';
-import { finishTree, type AptSources } from './finish-tree.ts';
+import { finishTree } from './finish-tree.ts';
 import type { ImageSettings } from './image-settings.ts';
 import { putInPlace, type Trial } from './put-in-place.ts';
 import { recipeDigest } from './recipe-digest.ts';
 import type { Recipe } from './recipe.ts';
-import type { DebianSource, Source } from './source.ts';
 import { makeSourceTree } from './source-tree.ts';
 import type { Chroot } from './store.ts';
 import { copyTree } from './tree-storage.ts';
@@ -37,8 +35,6 @@ export interface ParentChroot {
   readonly chroot: Chroot;
   readonly record: VersionRecord | undefined;
   readonly machine: ImageSettings;
-  /** Where the parent's packages come from, through all that it extends. */
-  readonly root: Source;
 }
 
 interface Start {
@@ -118,7 +114,7 @@ interface Finish extends Omit<Start, 'packagesInstalled'> {
 
 async function finishVersion(
   site: Site,
-  { recipe, parent, aptMirror, upstream, trial }: BuildRequest,
+  { recipe, parent, upstream, trial }: BuildRequest,
   { facts, environment: inherited, from, origin }: Finish,
 ): Promise<Chroot> {
   await makeUser(site, recipe);
@@ -127,9 +123,7 @@ async function finishVersion(
   if (origin === 'build') await runSteps(site, recipe);
   await playPlaybook(site, recipe);
   const environment = { ...inherited, ...recipe.environment };
-  const root = recipe.source.kind === 'extends' ? parent?.root : recipe.source;
-  const apt = root?.kind === 'debian' ? aptOf(root, aptMirror) : undefined;
-  await finishTree(site.tree, recipe, { environment, apt });
+  await finishTree(site.tree, recipe, environment);
   return putInPlace(site, {
     ...{ ...from, origin, environment, upstream, trial, source: facts },
     keep: recipe.keep,
@@ -143,10 +137,6 @@ async function finishVersion(
 export function machineOf(recipe: Recipe, parent: ParentChroot | undefined): ImageSettings {
   const own = { ...recipe.machine, user: recipe.machine.user ?? recipe.user?.name };
   return parent === undefined ? own : mergeImageSettings(parent.machine, own);
-}
-
-function aptOf(source: DebianSource, aptMirror: string | undefined): AptSources {
-  return { sources: aptSources(source, aptMirror), keyring: source.keyring };
 }
 
 function missingParent({ name, file }: Recipe, parent: string): SettingsError {

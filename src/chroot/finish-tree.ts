@@ -1,42 +1,28 @@
 /** What is done to a fresh tree so that machines can boot from it, and what its recipe asks for. */
-import { chmod, copyFile, lstat, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { lstat, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { createSystemUsers, enableUnits } from '../tools/systemd-offline.ts';
 import type { Recipe } from './recipe.ts';
-import { directoryInTree, existsInTree, placeInTree } from './tree-path.ts';
+import { removeTraces, replaceFile } from './traces.ts';
+import { directoryInTree, placeInTree } from './tree-path.ts';
 
 const ENVIRONMENT_FILE = '/etc/systemd/system.conf.d/50-nspawn-runner-recipe.conf';
-/** Of the host that built it, or of the build (--dpkgopt= stays behind): none of it is for machines. */
-const NOT_FOR_MACHINES = ['/etc/hostname', '/etc/resolv.conf', '/etc/dpkg/dpkg.cfg.d/99mmdebstrap'];
+const UPDATED = '# This file is newer than /usr: see systemd-update-done.service(8).\n';
 
-/**
- * @param environment of all processes of its machines, the parent's included.
- * @param sources what apt gets its packages from, for a tree of Debian or Ubuntu.
- */
+/** @param environment of all processes of its machines, the parent's included. */
 export async function finishTree(
   tree: string,
   recipe: Pick<Recipe, 'mask' | 'enable'>,
-  { environment, apt }: { environment: Recipe['environment']; apt: AptSources | undefined },
+  environment: Recipe['environment'],
 ): Promise<void> {
-  if (apt !== undefined) {
-    await replaceSources(tree, apt.sources);
-    await keepKeyring(tree, apt.keyring);
-  }
-  await removeTraces(tree);
   if (Object.keys(environment).length > 0) {
     await writeFile(await placeInTree(tree, ENVIRONMENT_FILE), managerEnvironment(environment));
   }
   await createSystemUsers(tree);
   for (const name of recipe.mask) await mask(tree, name);
   await enableUnits(tree, recipe.enable);
+  await removeTraces(tree);
   await markUpdated(tree);
-}
-
-export interface AptSources {
-  /** Content of debian.sources. */
-  readonly sources: string;
-  /** On this host. */
-  readonly keyring: string;
 }
 
 /** systemd-system.conf(5): DefaultEnvironment= reaches every process that the machine's init starts. */
@@ -64,38 +50,17 @@ async function mask(tree: string, name: string): Promise<void> {
   await symlink('/dev/null', place);
 }
 
-/** mmdebstrap's name for the sources depends on its version; in the tree they have Debian's name. */
-async function replaceSources(tree: string, sources: string): Promise<void> {
-  const dir = join(tree, 'etc/apt/sources.list.d');
-  for (const name of await readdir(dir)) await rm(join(dir, name));
-  await rm(join(tree, 'etc/apt/sources.list'), { force: true });
-  await writeFile(join(dir, 'debian.sources'), sources);
-}
-
-/** apt reads Signed-By= at the same path in a machine as on this host. */
-async function keepKeyring(tree: string, keyring: string): Promise<void> {
-  if (await existsInTree(tree, keyring)) return;
-  const place = await placeInTree(tree, keyring);
-  await copyFile(keyring, place);
-  await chmod(place, 0o644);
-}
-
-async function removeTraces(tree: string): Promise<void> {
-  for (const path of NOT_FOR_MACHINES) await rm(join(tree, path), { force: true });
-  const sshKeys = (await readdir(join(tree, 'etc/ssh')).catch(() => [])).filter((name) =>
-    /^ssh_host_.*_key(?:\.pub)?$/.test(name),
-  );
-  for (const name of sshKeys) await rm(join(tree, 'etc/ssh', name), { force: true });
-  // machine-id(5): empty gives each machine an id of its own, and is no first boot.
-  await writeFile(join(tree, 'etc/machine-id'), '');
-}
-
 /**
  * systemd-update-done.service(8): tells ConditionNeedsUpdate= that /etc and /var fit /usr, which
  * package installation saw to; otherwise every machine rebuilds the journal's catalog as it boots.
+ * It compares times of modification, and reads the file only where these are in the same second.
  */
 async function markUpdated(tree: string): Promise<void> {
-  const usr = await lstat(join(tree, 'usr'), { bigint: true });
-  const text = `TIMESTAMP_NSEC=${usr.mtimeNs}\n`;
-  for (const dir of ['etc', 'var']) await writeFile(join(tree, dir, '.updated'), text);
+  const { mtimeMs } = await lstat(await directoryInTree(tree, '/usr'));
+  const later = Math.floor(mtimeMs / 1000) + 1;
+  for (const dir of ['/etc', '/var']) {
+    const file = join(await directoryInTree(tree, dir), '.updated');
+    await replaceFile(file, UPDATED);
+    await utimes(file, later, later);
+  }
 }

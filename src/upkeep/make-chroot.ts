@@ -115,11 +115,7 @@ async function buildRequest(bench: Bench, upstream: string | undefined): Promise
   };
 }
 
-async function parentChroot({
-  settings,
-  recipe,
-  family,
-}: Bench): Promise<ParentChroot | undefined> {
+async function parentChroot({ settings, recipe }: Bench): Promise<ParentChroot | undefined> {
   const name = parentOf(recipe);
   if (name === undefined) return undefined;
   const chroot = await findChroot(settings.stateDir, name);
@@ -128,7 +124,6 @@ async function parentChroot({
     chroot,
     record: await readVersionRecord(dirname(chroot.path)),
     machine: readImageSettings(chroot.path),
-    root: rootOf(recipe, family),
   };
 }
 
