@@ -16,7 +16,14 @@ const stageOptions = {
   shell: { type: 'string' },
   'bind-ro': { type: 'string', multiple: true },
   verbose: { type: 'boolean', short: 'v' },
+  'ram-disk': { type: 'boolean' },
   debug: { type: 'boolean' },
+} as const;
+
+/** Of the Python tool: it says nothing more here, and what jobs write is on the disk. */
+const ignored = {
+  verbose: { type: 'boolean', alias: 'v', hidden: true },
+  'ram-disk': { type: 'boolean', hidden: true },
 } as const;
 
 const stageHelp = {
@@ -25,7 +32,6 @@ const stageHelp = {
   id: { type: 'string', describe: 'job id, where GitLab Runner is too old to give a trusted one' },
   shell: { type: 'string', describe: 'shell that reads the script' },
   'bind-ro': { type: 'string', array: true, describe: 'HOST:MACHINE, bound read-only' },
-  verbose: { type: 'boolean', alias: 'v', hidden: true },
 } as const;
 
 const tomlOptions = {
@@ -136,6 +142,7 @@ async function runYargs(argv: readonly string[], signal: AbortSignal): Promise<n
     .usage('$0 COMMAND\n\nA fresh systemd-nspawn machine for every GitLab CI job.')
     .option('settings', { type: 'string', describe: 'settings file', global: true })
     .option('debug', { type: 'boolean', describe: 'one line per external command', global: true })
+    .options(ignored)
     .middleware((args) => (args.debug === true ? enableDebug() : undefined))
     .completion('completion', false)
     .strict()
@@ -203,10 +210,11 @@ async function runYargs(argv: readonly string[], signal: AbortSignal): Promise<n
       status = await (await import('./commands/exec.ts')).exec(args, signal);
     },
   );
-  const { chrootCommands } = await import('./chroot-cli.ts');
-  chrootCommands(cli, signal, (ended) => {
+  const end = (ended: number): void => {
     status = ended;
-  });
+  };
+  (await import('./chroot-cli.ts')).chrootCommands(cli, signal, end);
+  (await import('./predecessor-cli.ts')).predecessorCommands(cli, signal, end);
 
   await cli.parseAsync();
   return status;
