@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import type { Site } from './build-site.ts';
 import { treeCommand } from './build-command.ts';
+import { withoutServices } from './no-services.ts';
 import { requirePackageManager, runAll } from './package-manager.ts';
 import { runPlaybook } from './playbook.ts';
 import type { Recipe, RecipeUser, Step } from './recipe.ts';
@@ -18,19 +19,24 @@ export async function installPackages(site: Site, recipe: Recipe): Promise<void>
   if (recipe.packages.length === 0) return;
   site.progress.step(`installing ${recipe.packages.length} packages`);
   const manager = await requirePackageManager(site.tree, recipe);
-  await runAll(manager.install(recipe.packages), {
-    command: treeCommand(site, recipe),
-    how: site.how,
-  });
-  await runAll(manager.clean, { command: treeCommand(site, recipe), how: site.how });
+  await runManager(site, recipe, [...manager.install(recipe.packages), ...manager.clean]);
 }
 
 /** Newer packages in a copy of the current tree. */
 export async function upgradePackages(site: Site, recipe: Recipe): Promise<void> {
   site.progress.step('upgrading packages');
   const manager = await requirePackageManager(site.tree, recipe);
-  await runAll(manager.upgrade, { command: treeCommand(site, recipe), how: site.how });
-  await runAll(manager.clean, { command: treeCommand(site, recipe), how: site.how });
+  await runManager(site, recipe, [...manager.upgrade, ...manager.clean]);
+}
+
+async function runManager(
+  site: Site,
+  recipe: Recipe,
+  commands: readonly (readonly string[])[],
+): Promise<void> {
+  const { tree, how } = site;
+  const command = treeCommand(site, recipe);
+  await withoutServices(tree, () => runAll(commands, { command, how }));
 }
 
 export async function writeFiles(tree: string, recipe: Recipe): Promise<void> {
@@ -89,10 +95,13 @@ async function isUser(tree: string, name: string): Promise<boolean> {
 
 /** Each by the interpreter of its first line, else /bin/sh, which ends with the first failure. */
 export async function runSteps(site: Site, recipe: Recipe): Promise<void> {
-  for (const [index, step] of recipe.script.entries()) {
-    site.progress.step(`script ${index + 1} of ${recipe.script.length}: ${step.name}`);
-    await runStep(site, recipe, step, index);
-  }
+  if (recipe.script.length === 0) return;
+  await withoutServices(site.tree, async () => {
+    for (const [index, step] of recipe.script.entries()) {
+      site.progress.step(`script ${index + 1} of ${recipe.script.length}: ${step.name}`);
+      await runStep(site, recipe, step, index);
+    }
+  });
 }
 
 async function runStep(site: Site, recipe: Recipe, step: Step, index: number): Promise<void> {
