@@ -99,10 +99,20 @@ function liveBoard({ columns, write, now }: ProgressOutput & { readonly columns:
 /** The last column stays free: some terminals go to the next line when it is written. */
 function rowText({ name, text, since, line }: Row, now: number, columns: number): string {
   const seconds = Math.floor((now - since) / 1000);
-  return printable(`${name}: ${text}, ${seconds} s  ${line}`).slice(0, columns - 1);
+  return fit(printable(`${name}: ${text}, ${seconds} s  ${line}`), columns - 1);
 }
 
 /** Control characters of a tool's output would move the cursor. */
 function printable(text: string): string {
-  return text.replaceAll(/[\u0000-\u001f\u007f]/g, ' ');
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+}
+
+/** Letters from Korean on may take two columns; none takes more. */
+function fit(text: string, columns: number): string {
+  let left = columns;
+  const end = Array.from(text).findIndex((letter) => {
+    left -= letter < '\u1100' ? 1 : 2;
+    return left < 0;
+  });
+  return end < 0 ? text : Array.from(text).slice(0, end).join('');
 }

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { newVersion } from '../../../src/chroot/build.ts';
 import { findChroot, listChroots, versionTime } from '../../../src/chroot/store.ts';
+import { newVersion } from '../../../src/chroot/version.ts';
 
 const VERSION = '20261120T220713Z-99cd6a';
 let stateDir = '';
