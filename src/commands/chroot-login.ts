@@ -1,6 +1,7 @@
 /** `nspawn-runner chroot login`: a shell in a copy, which becomes the current version. */
 import { treeCommand } from '../chroot/build-command.ts';
 import { readImageSettings } from '../chroot/image-settings.ts';
+import { withoutServices } from '../chroot/no-services.ts';
 import { say } from '../log.ts';
 import { requireRoot } from '../root.ts';
 import { loadSettings } from '../settings.ts';
@@ -37,10 +38,8 @@ export async function chrootLogin(
       );
       const machine = readImageSettings(chroot.path);
       const command = treeCommand(site, { environment: {}, machine });
-      status = await logIn(
-        { ...command, argv: args.command ?? ['/bin/bash', '--login'] },
-        site.how,
-      );
+      const argv = args.command ?? ['/bin/bash', '--login'];
+      status = await withoutServices(site.tree, () => logIn({ ...command, argv }, site.how));
       return status === 0 && args.discard !== true;
     }),
   );
