@@ -54,14 +54,23 @@ export async function listChroots(stateDir: string): Promise<readonly Chroot[]> 
 export async function findChroot(stateDir: string, name: string): Promise<Chroot | undefined> {
   if (!isChrootName(name)) return undefined;
   const dir = chrootDir(stateDir, name);
+  for (let version = await currentVersion(dir); version !== undefined;) {
+    const createdAt = versionTime(version);
+    if (createdAt === undefined) return undefined;
+    const path = join(dir, 'versions', version, 'tree');
+    const tree = await lstat(path).catch(unlessAbsent(undefined));
+    if (tree?.isDirectory() === true) return { name, version, path, createdAt };
+    // It may have been replaced and removed since the link was read.
+    const now = await currentVersion(dir);
+    if (now === version) return undefined;
+    version = now;
+  }
+  return undefined;
+}
+
+async function currentVersion(dir: string): Promise<string | undefined> {
   const target = await readlink(join(dir, 'current')).catch(unlessAbsent(undefined));
-  const version = target === undefined ? undefined : /^versions\/([^/]+)$/.exec(target)?.[1];
-  if (version === undefined) return undefined;
-  const createdAt = versionTime(version);
-  if (createdAt === undefined) return undefined;
-  const path = join(dir, 'versions', version, 'tree');
-  const tree = await lstat(path).catch(unlessAbsent(undefined));
-  return tree?.isDirectory() === true ? { name, version, path, createdAt } : undefined;
+  return target === undefined ? undefined : /^versions\/([^/]+)$/.exec(target)?.[1];
 }
 
 /** EINVAL is readlink(2) on what is no link; none of these is a chroot, all else is a fault. */

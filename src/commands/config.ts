@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import { readImageSettings } from '../chroot/image-settings.ts';
-import { listChroots } from '../chroot/store.ts';
+import { findChroot, listChroots } from '../chroot/store.ts';
 import type { StageArguments } from '../cli.ts';
 import { UsageError } from '../errors.ts';
 import { driverConfig } from '../gitlab/driver-config.ts';
@@ -57,8 +57,21 @@ async function shellOfImage(
     image,
     chroots: chroots.map((chroot) => chroot.name),
   });
-  const chroot = chroots.find((candidate) => candidate.name === name);
-  return chroot === undefined ? undefined : readImageSettings(chroot.path).shell;
+  return currentShell(settings.stateDir, name);
+}
+
+/** Read again where the version was replaced and removed meanwhile: its file was gone perhaps. */
+async function currentShell(
+  stateDir: string,
+  name: string,
+): Promise<Settings['shell'] | undefined> {
+  for (let chroot = await findChroot(stateDir, name); chroot !== undefined;) {
+    const { shell } = readImageSettings(chroot.path);
+    const now = await findChroot(stateDir, name);
+    if (now?.version === chroot.version) return shell;
+    chroot = now;
+  }
+  return undefined;
 }
 
 /** GitLab Runner writes scripts for a dialect: `--shell` may be a path, the dialect is its name. */
