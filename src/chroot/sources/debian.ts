@@ -20,19 +20,6 @@ type Tool = 'mmdebstrap' | 'debootstrap';
 const NAMES = { debian: 'Debian', ubuntu: 'Ubuntu' } as const;
 const KEYRING_PACKAGES = { debian: 'debian-archive-keyring', ubuntu: 'ubuntu-keyring' } as const;
 const APT_OPTIONS_FILE = '/etc/apt/apt.conf.d/99nspawn-runner';
-/** Logs and caches of the making, with times in them; mmdebstrap takes them away itself. */
-const TRACES = [
-  '/var/log/bootstrap.log',
-  '/var/log/dpkg.log',
-  '/var/log/alternatives.log',
-  '/var/log/apt/history.log',
-  '/var/log/apt/term.log',
-  '/var/log/apt/eipp.log.xz',
-  '/var/cache/ldconfig/aux-cache',
-  '/var/cache/apt/pkgcache.bin',
-  '/var/cache/apt/srcpkgcache.bin',
-];
-
 /** The tree with its packages, its sources and their keyrings. */
 export async function makeDebianTree(source: DebianSource, site: SourceSite): Promise<MadeSource> {
   const { distribution, suite, tool: wanted } = source;
@@ -115,7 +102,6 @@ async function byDebootstrap(
     }
     await runAll(apt.clean, { command, how });
   });
-  for (const path of TRACES) await rm(await resolveInTree(tree, path), { force: true });
 }
 
 /** The tool's name for the file depends on its version; in the tree it has the distribution's. */
