@@ -255,5 +255,5 @@ function describeMemory(limits: Limits): string | undefined {
 }
 
 function stopIf(signal: AbortSignal): void {
-  if (signal.aborted) throw new Stopped('Prepare was stopped by GitLab Runner.');
+  if (signal.aborted) throw new Stopped('The preparation of the machine was stopped.');
 }

@@ -61,14 +61,14 @@ export interface TrialHow {
 export async function tryChroot(plan: TrialPlan, how: TrialHow): Promise<TrialResult> {
   const machinePlan = planOf(plan);
   const trial = tryMachine(plan, machinePlan, how);
-  const ended = await trial.then(
+  const isTried = await trial.then(
     () => true,
     () => false,
   );
   try {
     await endTrial(machinePlan);
   } catch (error) {
-    if (ended) throw error;
+    if (isTried) throw error;
     // Why it failed says more, and the reaper comes back for what is left.
     how.onLine(error instanceof Error ? error.message : String(error));
   }
