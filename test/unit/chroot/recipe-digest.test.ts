@@ -1,0 +1,120 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseRecipe } from '../../../src/chroot/recipe.ts';
+import { recipeDigest } from '../../../src/chroot/recipe-digest.ts';
+import { SettingsError } from '../../../src/errors.ts';
+
+const BASE = `
+description: what it is for
+debian: {suite: sid, components: [main]}
+packages: [git, npm]
+user: {name: ci}
+files:
+  - {path: /etc/motd, content: hello}
+  - {path: /etc/npmrc, source: npmrc}
+  - {path: /usr/local/bin/build, source: build}
+script: ['echo one', 'echo two']
+playbook: web.yml
+playbook_variables: {port: 80}
+environment: {NODE_ENV: test}
+mask: [fstrim.timer]
+enable: [nginx.service]
+machine: {network: none}
+check: [node --version]
+update: rebuild
+keep: 1
+`;
+
+let dir = '';
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'digest-'));
+  write('npmrc', 'registry=https://npm.example.com/');
+  write('build', '#!/bin/sh');
+  write('web.yml', '- hosts: all');
+});
+afterEach(() => {
+  rmSync(dir, { recursive: true });
+});
+const write = (name: string, text: string): void => writeFileSync(join(dir, name), text);
+const digestOf = (text: string, name = 'r'): Promise<string> =>
+  recipeDigest(parseRecipe(name, join(dir, `${name}.yaml`), text));
+
+describe('the digest of a recipe', () => {
+  it('is a number that stays', async () => {
+    expect(await digestOf(BASE)).toMatch(/^[0-9a-f]{64}$/);
+    expect(await digestOf(BASE)).toBe(await digestOf(BASE));
+  });
+
+  it.each([
+    ['suite: sid', 'suite: trixie'],
+    ['components: [main]', 'components: [main, contrib]'],
+    ['debian: {suite: sid, components: [main]}', 'extends: debian-12'],
+    ['[git, npm]', '[npm, git]'],
+    ['[git, npm]', '[git]'],
+    ['{name: ci}', '{name: ci, sudo: true}'],
+    ['content: hello', 'content: hi'],
+    ['content: hello}', "content: hello, mode: '0600'}"],
+    ['/etc/motd', '/etc/issue'],
+    ['source: npmrc}', "source: npmrc, mode: '0600'}"],
+    ["'echo one', 'echo two'", "'echo two', 'echo one'"],
+    ['port: 80', 'port: 81'],
+    ['NODE_ENV: test', 'NODE_ENV: production'],
+    ['mask: [fstrim.timer]', 'mask: []'],
+    ['enable: [nginx.service]', 'enable: []'],
+  ])('changes with what the tree holds: %s → %s', async (from, to) => {
+    const changed = BASE.replace(from, to);
+    expect(changed).not.toBe(BASE);
+    expect(await digestOf(changed)).not.toBe(await digestOf(BASE));
+  });
+
+  it.each([
+    ['description: what it is for', 'description: another'],
+    ['packages: [git, npm]', 'packages:\n  - git # comes with\n  - npm'],
+    ['machine: {network: none}', 'machine: {network: host, limits: {memory_max: 4G}}'],
+    ['check: [node --version]', 'check: []'],
+    ['update: rebuild', 'update: refresh'],
+    ['keep: 1', 'keep: 5'],
+    ['components: [main]', ''],
+    ['name: ci', 'name: ci, home: /home/ci'],
+  ])('stays with what changes without a new tree: %s → %s', async (from, to) => {
+    const changed = BASE.replace(from, to);
+    expect(changed).not.toBe(BASE);
+    expect(await digestOf(changed)).toBe(await digestOf(BASE));
+  });
+
+  it('does not depend on the name, nor on where a file of the same content is', async () => {
+    write('other', 'registry=https://npm.example.com/');
+    const base = await digestOf(BASE);
+    expect(await digestOf(BASE, 'another')).toBe(base);
+    expect(await digestOf(BASE.replace('source: npmrc', 'source: other'))).toBe(base);
+  });
+
+  it.each(['npmrc', 'build', 'web.yml'])('changes with the content of "%s"', async (name) => {
+    const before = await digestOf(BASE);
+    write(name, '# changed');
+    expect(await digestOf(BASE)).not.toBe(before);
+  });
+
+  it('changes with the mode of a file that is copied with its mode', async () => {
+    const before = await digestOf(BASE);
+    chmodSync(join(dir, 'build'), 0o755);
+    const after = await digestOf(BASE);
+    expect(after).not.toBe(before);
+    const given = BASE.replace('source: build}', "source: build, mode: '0755'}");
+    const own = await digestOf(given);
+    chmodSync(join(dir, 'build'), 0o600);
+    expect(await digestOf(given)).toBe(own);
+  });
+
+  it.each(['npmrc', 'web.yml'])('cannot be told without "%s"', async (name) => {
+    rmSync(join(dir, name));
+    const error: unknown = await digestOf(BASE).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(SettingsError);
+    expect(error).toMatchObject({
+      message: `"${join(dir, name)}", which recipe "${join(dir, 'r.yaml')}" names, cannot be read.`,
+      hint: 'Put it there, or correct the recipe; a relative path begins where the recipe is.',
+    });
+  });
+});
