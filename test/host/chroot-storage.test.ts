@@ -43,7 +43,8 @@ vi.mock('../../src/tools/find-program.ts', async (load) => {
 
 const REAL_TREE = '/var/lib/nspawn-runner/chroots/debian-12/current/tree';
 const ENTRIES = 150;
-const VERSIONS = 10;
+/** scripts/sweep makes ten. */
+const VERSIONS = Number(process.env['NSPAWN_RUNNER_VERSIONS'] ?? 3);
 const random = fuzz('chroot storage');
 const usable = await hasLoopFileSystems();
 let lock: FileHandle;
@@ -265,7 +266,7 @@ describe.skipIf(!usable).each(KINDS)('on %s', (kind) => {
           `${VERSIONS} by rebuild ${megabytes(rebuilt)} MB`,
       );
       for (const all of [refreshed, rebuilt]) {
-        if (shares) expect(all).toBeLessThan(3 * one);
+        if (shares) expect(all).toBeLessThan((1 + VERSIONS / 5) * one);
         else expect(all).toBeGreaterThan((VERSIONS - 1) * one);
       }
     },
