@@ -38,7 +38,7 @@ export async function adoptTree(
   await refuseInUse(from);
   await removeDevices(tree);
   await linkInit(tree);
-  await finishTree(tree, { mask: [], enable: [] }, {});
+  await finishTree(tree, { mask: [], enable: [], environment: {} }, how);
   return { directory: from, copied, ...(await systemOf(tree)) };
 }
 

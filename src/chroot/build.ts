@@ -123,7 +123,7 @@ async function finishVersion(
   if (origin === 'build') await runSteps(site, recipe);
   await playPlaybook(site, recipe);
   const environment = { ...inherited, ...recipe.environment };
-  await finishTree(site.tree, recipe, environment);
+  await finishTree(site.tree, { ...recipe, environment }, site.how);
   return putInPlace(site, {
     ...{ ...from, origin, environment, upstream, trial, source: facts },
     keep: recipe.keep,

@@ -1,28 +1,55 @@
 /** What is done to a fresh tree so that machines can boot from it, and what its recipe asks for. */
 import { lstat, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { createSystemUsers, enableUnits } from '../tools/systemd-offline.ts';
+import type { ConfinedRun } from '../tools/confined.ts';
+import { runInTree } from '../tools/systemd-nspawn-command.ts';
+import { buildMachine } from './build-command.ts';
 import type { Recipe } from './recipe.ts';
 import { removeTraces, replaceFile } from './traces.ts';
-import { directoryInTree, placeInTree } from './tree-path.ts';
+import { directoryInTree, existsInTree, placeInTree } from './tree-path.ts';
 
 const ENVIRONMENT_FILE = '/etc/systemd/system.conf.d/50-nspawn-runner-recipe.conf';
 const UPDATED = '# This file is newer than /usr: see systemd-update-done.service(8).\n';
 
-/** @param environment of all processes of its machines, the parent's included. */
+export interface Finish extends Pick<Recipe, 'mask' | 'enable'> {
+  /** Of all processes of its machines, the parent's included. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
 export async function finishTree(
   tree: string,
-  recipe: Pick<Recipe, 'mask' | 'enable'>,
-  environment: Recipe['environment'],
+  { mask: masked, enable, environment }: Finish,
+  how: ConfinedRun,
 ): Promise<void> {
   if (Object.keys(environment).length > 0) {
     await writeFile(await placeInTree(tree, ENVIRONMENT_FILE), managerEnvironment(environment));
   }
-  await createSystemUsers(tree);
-  for (const name of recipe.mask) await mask(tree, name);
-  await enableUnits(tree, recipe.enable);
+  // What sysusers.d(5) of the tree asks for.
+  await runIfThere(tree, ['/usr/bin/systemd-sysusers'], how);
+  for (const name of masked) await mask(tree, name);
+  if (enable.length > 0) {
+    await runIfThere(tree, ['/usr/bin/systemctl', '--root=/', 'enable', '--', ...enable], how);
+  }
   await removeTraces(tree);
   await markUpdated(tree);
+}
+
+/**
+ * By the tree's own tools, because a host that only builds trees need not have them, and confined,
+ * because a tree may be anybody's. One without them cannot boot, which its check tells.
+ */
+async function runIfThere(
+  tree: string,
+  [program = '', ...args]: readonly string[],
+  how: ConfinedRun,
+): Promise<void> {
+  const places = [program, program.replace('/usr/bin/', '/bin/')];
+  for (const place of places) {
+    if (!(await existsInTree(tree, place))) continue;
+    const machine = buildMachine(dirname(dirname(tree)));
+    await runInTree({ tree, machine, argv: [place, ...args], network: false }, how);
+    return;
+  }
 }
 
 /** systemd-system.conf(5): DefaultEnvironment= reaches every process that the machine's init starts. */

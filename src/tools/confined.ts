@@ -7,7 +7,8 @@ import { CommandError, Stopped } from '../errors.ts';
 import { start, type Started } from './exec.ts';
 
 const TAIL_LINES = 12;
-const KILL_AFTER_MS = 10_000;
+/** The first process of a PID namespace gets no signal that it does not catch, pid_namespaces(7). */
+const KILL_AFTER_MS = 2_000;
 
 export interface ConfinedRun {
   /** Open file that every process holds as standard input, and with it its locks. */

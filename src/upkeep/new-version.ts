@@ -35,7 +35,7 @@ export async function changeByHand(
     await copyTree(chroot.path, site.tree, site.how);
     if (!(await change(site))) return undefined;
     const environment = record?.environment ?? {};
-    await finishTree(site.tree, { mask: [], enable: [] }, environment);
+    await finishTree(site.tree, { mask: [], enable: [], environment }, site.how);
     return putInPlace(site, {
       ...{ origin: 'login', environment, trial, source: record?.source ?? {} },
       ...(record?.recipe === undefined ? {} : { recipe: record.recipe }),
