@@ -87,11 +87,11 @@ describe('a tree', () => {
 
   it('with all that machines need has no faults', async () => {
     for (const path of good) file(path);
-    expect(await treeFaults(tree)).toEqual([]);
+    expect(await treeFaults(tree, [])).toEqual([]);
   });
 
   it('without anything says what is missing and where it comes from', async () => {
-    expect(await treeFaults(tree)).toEqual([
+    expect(await treeFaults(tree, [])).toEqual([
       '"/usr/lib/systemd/systemd" is missing; package "systemd" has it.',
       '"/sbin/init" is missing; package "systemd-sysv" has it.',
       '"/usr/bin/dbus-daemon" is missing; package "dbus" has it.',
@@ -103,10 +103,15 @@ describe('a tree', () => {
     ]);
   });
 
+  it('with devices other than those that systemd-nspawn makes itself is refused', async () => {
+    for (const path of good) file(path);
+    expect(await treeFaults(tree, ['/dev/null', '/srv/sda'])).toEqual(['"/srv/sda" is a device.']);
+  });
+
   it('with a machine id of its own is refused', async () => {
     for (const path of good) file(path);
     writeFileSync(join(tree, 'etc/machine-id'), '0123456789abcdef0123456789abcdef\n');
-    expect(await treeFaults(tree)).toEqual([
+    expect(await treeFaults(tree, [])).toEqual([
       '"/etc/machine-id" must be an empty file, or all machines are the same one.',
     ]);
   });
