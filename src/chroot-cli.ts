@@ -29,7 +29,10 @@ function makingCommands(chroot: Chroot, signal: AbortSignal, end: (status: numbe
     (command) =>
       command
         .positional('names', names)
-        .option('all', { type: 'boolean', describe: 'all recipes but those that come with the program' })
+        .option('all', {
+          type: 'boolean',
+          describe: 'all recipes but those that come with the program',
+        })
         .option('if-missing', { type: 'boolean', describe: 'leave alone what is there' })
         .options({ jobs, json }),
     async (args) => {
@@ -96,13 +99,16 @@ function changingCommands(
     'a shell in a copy, which then becomes the current version',
     (command) =>
       command
+        // "0x10" is a word, also after "--".
+        .parserConfiguration({ 'parse-positional-numbers': false })
         .positional('name', name)
         .positional('command', { ...names, describe: 'instead of a shell, after --' })
         .option('discard', { type: 'boolean', describe: 'throw away what is changed' }),
-    async ({ command, ...args }) => {
+    async ({ command: words = [], ...args }) => {
       const { chrootLogin } = await import('./commands/chroot-login.ts');
-      const said = command === undefined || command.length === 0 ? {} : { command };
-      end(await chrootLogin({ ...args, ...said }, signal));
+      // Two words name this command; the rest are those after "--".
+      const command = [...words, ...args._.slice(2).map(String)];
+      end(await chrootLogin({ ...args, ...(command.length === 0 ? {} : { command }) }, signal));
     },
   );
   chroot.command(
