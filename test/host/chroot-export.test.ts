@@ -164,6 +164,17 @@ describe('an import', () => {
     }
   });
 
+  it('with any bit of its first bytes changed is refused, those too that zstd does not look at', async () => {
+    const bytes = readFileSync(good);
+    const file = join(dir, 'bits');
+    for (let bit = 0; bit < 18 * 8; bit++) {
+      const changed = Buffer.from(bytes);
+      changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      writeFileSync(file, changed);
+      await expectRefused(file);
+    }
+  });
+
   it('that is cut off anywhere is refused', async () => {
     const file = join(dir, 'cut');
     const { size } = lstatSync(good);

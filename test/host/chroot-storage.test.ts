@@ -3,15 +3,7 @@
  * version has to be the same wherever it lies.
  */
 import { execa } from 'execa';
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { appendFile, open, readFile, realpath, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -149,12 +141,7 @@ describe.skipIf(!usable).each(KINDS)('on %s', (kind) => {
     const big = 20_000_000;
     for (const name of ['same', 'different', 'moved'])
       writeFileSync(join(old, name), Buffer.alloc(big, 1));
-    // What is a directory in the new tree leads out of the old one.
-    symlinkSync('/etc', join(old, 'leads-out'));
     const tree = await copyAnew(old, join(dir, 'new'));
-    rmSync(join(tree, 'leads-out'));
-    mkdirSync(join(tree, 'leads-out'));
-    await execa('cp', ['/etc/passwd', join(tree, 'leads-out/passwd')]);
     writeFileSync(join(tree, 'different'), Buffer.alloc(big, 2));
     for (const name of ['same', 'capable', 'all']) await changeAttributes(join(tree, name));
     expect(built.files.length).toBeGreaterThan(10);
@@ -172,12 +159,25 @@ describe.skipIf(!usable).each(KINDS)('on %s', (kind) => {
     }
   });
 
+  it('files that an old link leads to are no files of the old tree', async () => {
+    const old = await newTree(join(dir, 'old'));
+    const tree = await newTree(join(dir, 'new'));
+    mkdirSync(join(dir, 'outside'));
+    symlinkSync('../../outside', join(old, 'directory'));
+    symlinkSync('../../outside/file', join(old, 'file'));
+    mkdirSync(join(tree, 'directory'));
+    for (const place of ['outside/file', 'new/tree/directory/file', 'new/tree/file']) {
+      writeFileSync(join(dir, place), Buffer.alloc(100_000, 1));
+    }
+    expect(await shareWith(tree, old, how)).toBe(0);
+  });
+
   it.runIf(kind === 'btrfs').each([true, false])(
     'subvolumes in a tree are copied and removed (with the tool: %s)',
     async (hasTool) => {
       const tree = await newTree(join(dir, 'one'));
       mkdirSync(join(tree, 'var/lib'), { recursive: true });
-      for (const name of ['machines', 'machines/inner', 'portables', 'line\nfeed']) {
+      for (const name of ['machines', 'machines/inner', 'portables']) {
         await execa('btrfs', ['subvolume', 'create', join(tree, 'var/lib', name)]);
         writeFileSync(join(tree, 'var/lib', name, 'file'), name);
       }
@@ -185,7 +185,8 @@ describe.skipIf(!usable).each(KINDS)('on %s', (kind) => {
       const before = await everything(tree);
       if (!hasTool) missing.add('btrfs');
       mkdirSync(join(dir, 'two'));
-      await copyTree(tree, join(dir, 'two/tree'), how);
+      const made = await copyTree(tree, join(dir, 'two/tree'), how);
+      expect(made).toBe(hasTool ? 'snapshot' : 'reflink');
       expect(await everything(join(dir, 'two/tree'))).toEqual(before);
       expect(await everything(tree)).toEqual(before);
       for (const name of ['one', 'two']) await removeTreeDirectory(join(dir, name));
