@@ -46,7 +46,8 @@ const Variables = z.object({
   memory_high: LimitsMap.shape.memory_high,
   memory_max: LimitsMap.shape.memory_max,
 });
-const NAMES = [...Object.keys(Variables.shape), 'args'];
+/** Without their prefix. */
+export const VARIABLES: readonly string[] = [...Object.keys(Variables.shape), 'args'];
 
 /** Whether a file is a playbook, whatever else it may be: our settings are in the same directory. */
 export function isPlaybook(text: string, file: string): boolean {
@@ -69,7 +70,7 @@ export function recipeOfPlaybook(name: string, file: string, text: string): Reci
   const said = Variables.safeParse(raw);
   const { problems: argumentProblems, ...given } = nspawnArguments(raw['args']);
   const problems = [
-    ...(said.success ? [] : schemaProblems(raw, said.error.issues, () => NAMES)),
+    ...(said.success ? [] : schemaProblems(raw, said.error.issues, () => VARIABLES)),
     ...argumentProblems.map(({ path, text }) => ({ path: ['args', ...path], text })),
     ...misspelled(raw),
   ];
@@ -146,7 +147,7 @@ function withDefaults(said: RawMap): RawMap {
 /** Names that a person meant for one of ours; others with the prefix are the playbook's own. */
 function misspelled(said: RawMap): readonly Problem[] {
   return Object.keys(said).flatMap((name) => {
-    const near = NAMES.includes(name) ? undefined : nearest(name, NAMES);
+    const near = VARIABLES.includes(name) ? undefined : nearest(name, VARIABLES);
     if (near === undefined) return [];
     return [{ path: [name], text: `unknown variable; did you mean "${PREFIX}${near}"?` }];
   });

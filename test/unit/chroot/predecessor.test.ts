@@ -1,5 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { isPlaybook, recipeOfPlaybook, withoutPlaybook } from '../../../src/chroot/predecessor.ts';
+import {
+  isPlaybook,
+  recipeOfPlaybook,
+  VARIABLES,
+  withoutPlaybook,
+} from '../../../src/chroot/predecessor.ts';
 import type { Recipe } from '../../../src/chroot/recipe.ts';
 import { SettingsError } from '../../../src/errors.ts';
 
@@ -220,5 +227,14 @@ describe('withoutPlaybook', () => {
     const recipe = withoutPlaybook('ci', 'bookworm');
     expect(recipe).toMatchObject({ source: { suite: 'bookworm' }, playbook: undefined });
     expect(recipe.machine).toEqual(recipeOfPlaybook('ci', FILE, '- hosts: all\n').machine);
+  });
+});
+
+describe('docs/moving-in.md', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/moving-in.md'), 'utf8');
+
+  it('explains every variable', () => {
+    const explained = [...page.matchAll(/^\| `nspawn_runner_(\w+)` \|/gm)].map(([, name]) => name);
+    expect(explained.sort()).toEqual([...VARIABLES].sort());
   });
 });
