@@ -57,7 +57,7 @@ export async function exportVersion(
     ];
     await packTree(archive, parts, how);
     const sealed = await sealFile(archive);
-    if (target === undefined) await pipeline(createReadStream(archive), process.stdout);
+    if (target === undefined) await printFile(archive);
     else await putFile(archive, target, how.force === true);
     return sealed;
   } finally {
@@ -132,6 +132,16 @@ async function expectPlace(target: string, force: boolean): Promise<void> {
   if (!force) throw taken(target);
   if (found.isFile()) return;
   throw new HostError(`"${target}" is no file, and is not replaced.`);
+}
+
+async function printFile(archive: string): Promise<void> {
+  try {
+    await pipeline(createReadStream(archive), process.stdout, { end: false });
+  } catch (error) {
+    throw new HostError('Standard output was closed before the export was whole.', {
+      cause: error,
+    });
+  }
 }
 
 /** rename(2) replaces whatever is there; a file that is made for it by open(2) is nobody else's. */
