@@ -53,7 +53,8 @@ export async function prune(name: string, workshop: Workshop): Promise<void> {
   const removed = old.filter(({ fate }) => fate === 'remove').length;
   const used = old.filter(({ fate }) => fate === 'in-use').length;
   if (removed > 0) board.say(`${name}: removed ${versions(removed)} that no job uses`);
-  if (used > 0) board.say(`${name}: ${versions(used)} stay until their jobs have ended`);
+  if (used === 1) board.say(`${name}: 1 old version stays until its jobs have ended`);
+  if (used > 1) board.say(`${name}: ${versions(used)} stay until their jobs have ended`);
 }
 
 function versions(count: number): string {
@@ -86,5 +87,6 @@ function failureOf(
     if ('failed' in end) board.say(`${end.name}: not ${verb}, because "${end.failed}" was not`);
   }
   const names = bad.map(({ name }) => name).join(', ');
-  return new Failure(`${bad.length} of ${total} chroots were not ${verb}: ${names}.`);
+  const were = bad.length === 1 ? 'was' : 'were';
+  return new Failure(`${bad.length} of ${total} chroots ${were} not ${verb}: ${names}.`);
 }
