@@ -70,7 +70,9 @@ export async function putInPlace(site: Site, made: NewVersion): Promise<Chroot> 
   });
   if (made.upstream !== undefined) await writeUpstream(building, made.upstream);
   progress.step('putting it in place');
-  const previous = await findChroot(stateDir, name);
+  // A copy of it shares with it already.
+  const isCopy = made.origin === 'refresh' || made.origin === 'login';
+  const previous = isCopy ? undefined : await findChroot(stateDir, name);
   if (previous !== undefined) await shareWith(tree, previous.path, site.how);
   await keepLog(site);
   // A host that loses power must not come back with a current version of empty files.
