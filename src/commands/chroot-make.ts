@@ -3,11 +3,12 @@ import { availableParallelism } from 'node:os';
 import { listRecipes } from '../chroot/recipe-file.ts';
 import type { Recipe } from '../chroot/recipe.ts';
 import { findChroot, listChroots } from '../chroot/store.ts';
-import { UsageError } from '../errors.ts';
+import { Failure, UsageError } from '../errors.ts';
+import { renderError } from '../render-error.ts';
 import { shippedRecipeDir } from '../paths.ts';
 import { requireRoot } from '../root.ts';
 import { loadSettings } from '../settings.ts';
-import { loadFamily } from '../upkeep/family.ts';
+import { loadFamily, loadGoodFamily } from '../upkeep/family.ts';
 import { makeAll } from '../upkeep/make-all.ts';
 import { createChroot, updateChroot, type Force, type Made } from '../upkeep/make-chroot.ts';
 import { inWorkshop, recipePlaces, type Workshop } from '../upkeep/workshop.ts';
@@ -75,14 +76,25 @@ export async function chrootUpdate(
     const chroots = await listChroots(settings.stateDir);
     return chroots.map(({ name }) => name).filter((name) => recipes.includes(name));
   });
-  const recipes = await loadFamily(names, places);
+  const load = args.all === true ? loadGoodFamily : loadWholeFamily;
+  const { recipes, bad } = await load(names, places);
   const force = forceOf(args);
   return inWorkshop(settings, signal, async (workshop: Workshop) => {
+    for (const { error } of bad) workshop.board.say(renderError(error).trimEnd());
     const make = (recipe: Recipe): Promise<Made> =>
       updateChroot(recipe, recipes, workshop, names.includes(recipe.name) ? force : undefined);
     const plan = { recipes, make, width: width(args), verb: 'brought up to date' };
-    return finish(args, await makeAll(plan, workshop));
+    const status = finish(args, await makeAll(plan, workshop));
+    if (bad.length === 0) return status;
+    const badNames = bad.map(({ name }) => name).join(', ');
+    throw new Failure(`Not brought up to date, because of bad recipes: ${badNames}.`);
   });
+}
+
+async function loadWholeFamily(
+  ...args: Parameters<typeof loadFamily>
+): ReturnType<typeof loadGoodFamily> {
+  return { recipes: await loadFamily(...args), bad: [] };
 }
 
 async function namesOf(

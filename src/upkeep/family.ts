@@ -1,7 +1,7 @@
 /** Recipes and what they extend, in the order in which they can be made. */
 import { loadRecipe, type RecipePlaces } from '../chroot/recipe-file.ts';
 import type { Recipe } from '../chroot/recipe.ts';
-import { SettingsError, UsageError } from '../errors.ts';
+import { Failure, SettingsError, UsageError } from '../errors.ts';
 
 /** What a recipe extends; undefined for one with a source of its own. */
 export function parentOf(recipe: Recipe): string | undefined {
@@ -29,6 +29,30 @@ export async function loadFamily(
   };
   for (const name of names) await visit(name, []);
   return [...recipes.values()];
+}
+
+export interface BadRecipe {
+  readonly name: string;
+  readonly error: Failure;
+}
+
+/** The same without those that are bad or extend what is bad: a timer must not stop for one of them. */
+export async function loadGoodFamily(
+  names: readonly string[],
+  places: RecipePlaces,
+): Promise<{ readonly recipes: readonly Recipe[]; readonly bad: readonly BadRecipe[] }> {
+  const good: string[] = [];
+  const bad: BadRecipe[] = [];
+  for (const name of names) {
+    try {
+      await loadFamily([name], places);
+      good.push(name);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      bad.push({ name, error });
+    }
+  }
+  return { recipes: await loadFamily(good, places), bad };
 }
 
 async function loadChild(

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SettingsError, UsageError, type Failure } from '../../../src/errors.ts';
-import { loadFamily, parentOf } from '../../../src/upkeep/family.ts';
+import { loadFamily, loadGoodFamily, parentOf } from '../../../src/upkeep/family.ts';
 
 let dir = '';
 beforeEach(() => {
@@ -75,6 +75,20 @@ describe('recipes and what they extend', () => {
     const failure = await failureOf('base', 'weeb');
     expect(failure).toBeInstanceOf(UsageError);
     expect(failure.message).toBe('There is no recipe "weeb".');
+  });
+
+  it('a bad one stops itself and what extends it where the others go on', async () => {
+    write('bad', 'debian: {suit: sid}');
+    write('shop', 'extends: bad');
+    const names = ['api', 'shop', 'bad', 'weeb', 'other'];
+    const places = { recipeDirs: [dir], playbookDirs: [] };
+    const { recipes, bad } = await loadGoodFamily(names, places);
+    expect(recipes.map(({ name }) => name)).toEqual(['base', 'web', 'api', 'other']);
+    expect(bad.map(({ name, error }) => [name, error.name])).toEqual([
+      ['shop', 'SettingsError'],
+      ['bad', 'SettingsError'],
+      ['weeb', 'UsageError'],
+    ]);
   });
 
   it('a bad parent is told before anything is made', async () => {
