@@ -101,8 +101,8 @@ const changed = (change: ChrootRequest['change']): Promise<MadeChroot> =>
   place.addAside('changed', change === undefined ? {} : { change });
 
 describe('a tree that jobs can use', () => {
-  it('passes, and that takes a moment', async () => {
-    const times: number[] = [];
+  it('passes, and that takes a few times as long as to boot', async () => {
+    const ratios: number[] = [];
     for (let i = 0; i < 5; i++) {
       const { error, seconds, ...result } = await tried(good, {
         runnerBinary: join(dir, 'runner'),
@@ -116,10 +116,13 @@ describe('a tree that jobs can use', () => {
       });
       expect(result.bootSec).toBeGreaterThan(0);
       expect(result.lines).toContain('Version: stub');
-      times.push(seconds);
+      console.log(
+        `a trial of ${seconds.toFixed(2)} s, ${result.bootSec?.toFixed(2)} s of it to boot`,
+      );
+      ratios.push(seconds / (result.bootSec ?? 0));
     }
-    console.log(`trials: ${times.map((time) => time.toFixed(2)).join(', ')} s`);
-    expect(Math.min(...times)).toBeLessThan(1.5);
+    // The yardstick is the boot: a busy host makes both slow.
+    expect(Math.min(...ratios)).toBeLessThan(5);
   });
 
   it('is a job on the host while it is tried, with a deadline, and its version is in use', async () => {
