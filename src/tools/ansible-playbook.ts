@@ -57,6 +57,8 @@ export async function playPlaybook(what: PlaybookRun, how: ConfinedRun): Promise
       ...Object.fromEntries(Object.entries(process.env).filter(isAnsibles)),
       ANSIBLE_CONFIG: config,
       ANSIBLE_LOCAL_TEMP: localTemp,
+      // Of tasks that are delegated to this host.
+      ANSIBLE_REMOTE_TMP: localTemp,
       ...(home === undefined ? {} : { ANSIBLE_HOME: home }),
       ...how.env,
     },
