@@ -7,6 +7,10 @@ import { open, readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../errors.ts';
 import { tryLock } from '../tools/flock.ts';
+import { unmountBelow } from '../tools/mount.ts';
+import { removeTree } from '../tools/rm.ts';
+import { treeCommandRemains } from '../tools/systemd-nspawn-command.ts';
+import { buildMachine } from './build-command.ts';
 import { chrootDir, isChrootName } from './store.ts';
 import { removeTreeDirectory } from './tree-storage.ts';
 
@@ -44,15 +48,21 @@ async function busy(name: string, file: FileHandle): Promise<HostError> {
 
 /** What a killed build left; `current` and the versions are never among it. */
 async function sweepUnfinished(dir: string): Promise<void> {
+  for (const path of treeCommandRemains(buildMachine(dir))) await removeRemains(path);
   const names = await readdir(dir);
   for (const entry of names.filter((entry) => entry.startsWith(BUILDING))) {
     await removeTreeDirectory(join(dir, entry));
   }
 }
 
+async function removeRemains(path: string): Promise<void> {
+  await unmountBelow(path);
+  await removeTree(path);
+}
+
 export interface UnfinishedBuilds {
   readonly chroot: string;
-  /** Entries of the chroot's directory. */
+  /** Entries of the chroot's directory, and what a killed systemd-nspawn left is called. */
   readonly names: readonly string[];
 }
 
@@ -60,8 +70,12 @@ export interface UnfinishedBuilds {
 export async function unfinishedBuilds(stateDir: string): Promise<readonly UnfinishedBuilds[]> {
   const chroots = await readdir(join(stateDir, 'chroots')).catch(() => []);
   const found = chroots.filter(isChrootName).map(async (chroot) => {
-    const names = await readdir(chrootDir(stateDir, chroot)).catch(() => []);
-    return { chroot, names: names.filter((name) => name.startsWith(BUILDING)) };
+    const dir = chrootDir(stateDir, chroot);
+    const names = await readdir(dir).catch(() => []);
+    const unfinished = names.filter((name) => name.startsWith(BUILDING));
+    const machine = buildMachine(dir);
+    const hasRemains = treeCommandRemains(machine).length > 0;
+    return { chroot, names: hasRemains ? [...unfinished, machine] : unfinished };
   });
   return (await Promise.all(found)).filter(({ names }) => names.length > 0);
 }

@@ -72,7 +72,7 @@ export async function withSite<T>(
       return await work(site);
     } catch (error) {
       log.write(`${error instanceof Error ? error.message : String(error)}\n`);
-      throw told(error, name, logFile(dir));
+      throw told(signal.aborted ? new Stopped('The work was stopped.') : error, name, logFile(dir));
     } finally {
       await finished(log.end());
       await removeTreeDirectory(tempDir);

@@ -13,8 +13,8 @@ import { mountsAt } from './mount.ts';
 export async function removeTree(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return;
-  const real = await realpath(path);
-  const mounts = await mountsAt(real);
+  // Nothing is mounted on a link, and it may lead nowhere.
+  const mounts = found.isSymbolicLink() ? [] : await mountsAt(await realpath(path));
   if (mounts.length > 0) {
     throw new HostError(`"${path}" is not removed, because something is mounted there.`, {
       details: mounts,

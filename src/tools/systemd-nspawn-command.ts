@@ -1,5 +1,7 @@
 /** systemd-nspawn(1) without a boot: one command in a tree that is being made, as root of the tree. */
+import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
+import { join } from 'node:path';
 import { runConfined, type ConfinedRun } from './confined.ts';
 import { lendToChildren, start } from './exec.ts';
 import { bindArgument, type Bind } from './systemd-nspawn.ts';
@@ -17,6 +19,8 @@ export interface TreeCommand {
   /** False where nothing is fetched. */
   readonly network?: boolean;
 }
+
+const REMAINS = ['propagate', 'unix-export'].map((kind) => join('/run/systemd/nspawn', kind));
 
 const ENVIRONMENT = {
   // The tree is locked by its builder; a killed nspawn would leave its own lock behind.
@@ -58,6 +62,11 @@ export function treeCommandArguments(command: TreeCommand): string[] {
     '--',
     ...argv,
   ];
+}
+
+/** Directories that a killed systemd-nspawn of that name left. */
+export function treeCommandRemains(machine: string): readonly string[] {
+  return REMAINS.map((path) => join(path, machine)).filter((path) => existsSync(path));
 }
 
 /**

@@ -1,5 +1,4 @@
 /** One chroot, made anew or brought up to date from its recipe. */
-import { withDir } from 'tmp-promise';
 import { open } from 'node:fs/promises';
 import { devNull } from 'node:os';
 import { dirname } from 'node:path';
@@ -12,6 +11,7 @@ import {
 } from '../chroot/build.ts';
 import { treeCommand } from '../chroot/build-command.ts';
 import { imageSettingsFile, readImageSettings } from '../chroot/image-settings.ts';
+import { withLookDirectory } from '../chroot/look-directory.ts';
 import { hasUpgrades, packageManagerOf } from '../chroot/package-manager.ts';
 import type { Progress } from '../chroot/progress.ts';
 import { recipeDigest } from '../chroot/recipe-digest.ts';
@@ -144,9 +144,8 @@ async function upstreamOf(bench: Bench): Promise<string | undefined> {
   const source = rootOf(recipe, family);
   if (source.kind === 'extends') return undefined;
   return withConfinement(signal, progress.line, (how) =>
-    withDir(
-      ({ path: tempDir }) => upstreamState(source, { tempDir, aptMirror: settings.aptMirror, how }),
-      { unsafeCleanup: true },
+    withLookDirectory((tempDir) =>
+      upstreamState(source, { tempDir, aptMirror: settings.aptMirror, how }),
     ),
   );
 }

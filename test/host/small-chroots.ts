@@ -92,8 +92,8 @@ export class SmallChroots {
   }
 
   /** `chroot ARGS`, at the head of a process group. */
-  start(...args: readonly string[]): StartedProgram {
-    const argv = [BUNDLE, 'chroot', ...args, `--settings=${this.settingsFile}`];
+  start(verb: string, ...args: readonly string[]): StartedProgram {
+    const argv = [BUNDLE, 'chroot', verb, `--settings=${this.settingsFile}`, ...args];
     const child = execa(process.execPath, argv, {
       ...{ reject: false, detached: true, cleanup: false, stdin: 'ignore', cwd: '/' },
     });
@@ -110,14 +110,14 @@ export class SmallChroots {
     };
   }
 
-  run(...args: readonly string[]): Promise<Ended> {
-    return this.start(...args).ended;
+  run(verb: string, ...args: readonly string[]): Promise<Ended> {
+    return this.start(verb, ...args).ended;
   }
 
   /** @throws with all that it said, when it failed. */
-  async succeed(...args: readonly string[]): Promise<Ended> {
-    const ended = await this.run(...args);
-    if (ended.exitCode !== 0) throw new Error(`chroot ${args.join(' ')}: ${ended.stderr}`);
+  async succeed(verb: string, ...args: readonly string[]): Promise<Ended> {
+    const ended = await this.run(verb, ...args);
+    if (ended.exitCode !== 0) throw new Error(`chroot ${verb} ${args.join(' ')}: ${ended.stderr}`);
     return ended;
   }
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { SettingsError } from '../../errors.ts';
+import { SettingsError, Stopped } from '../../errors.ts';
 import type { ConfinedRun } from '../../tools/confined.ts';
 import { download } from '../../tools/curl.ts';
 import { requireProgram } from './required-program.ts';
@@ -37,13 +37,14 @@ export async function fetchFile(location: string, file: string, how: ConfinedRun
 
 /**
  * Hexadecimal.
- * @throws SettingsError when the file cannot be read.
+ * @throws SettingsError when the file cannot be read, Stopped.
  */
 export async function sha256OfFile(file: string, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   try {
     await pipeline(createReadStream(file, { highWaterMark: 1024 * 1024 }), hash, { signal });
   } catch (cause) {
+    if (signal.aborted) throw new Stopped(`The reading of "${file}" was stopped.`);
     throw unreadable(file, cause);
   }
   return hash.digest('hex');
