@@ -21,6 +21,7 @@ const CHILDREN = ['build-essential', 'postgresql', 'nodejs', 'docker'];
 const recipes = (await isThorough()) ? CHILDREN : CHILDREN.slice(0, 2);
 /** Before any hook, so that the package list is fetched once. */
 const hasOciTools = await hasSourcePackages('skopeo', 'umoci');
+const hasDnf = await hasSourcePackages('dnf');
 
 let place: SmallChroots;
 
@@ -41,7 +42,7 @@ afterAll(async () => {
   await waitFor('the sweep', async () => (await place.leftOfJobs()).length === 0);
   expect(await place.traces()).toEqual([]);
   await place.dispose();
-});
+}, BUILD_MS);
 
 async function isThorough(): Promise<boolean> {
   const [, version = '0'] = /^systemd (\d+)/.exec(await host('systemctl', '--version')) ?? [];
@@ -225,4 +226,61 @@ describe('from an archive', () => {
     },
     BUILD_MS,
   );
+});
+
+describe('from mirrors that cannot be reached', () => {
+  /** The shipped recipe under another name, with other lines. */
+  async function failing(name: string, ...changes: (readonly [string, string])[]): Promise<string> {
+    const text = await readFile(join(SHIPPED, `${name}.yaml`), 'utf8');
+    const changed = changes.reduce((from, [before, after]) => from.replace(before, after), text);
+    await place.writeFile(`recipes/unreachable-${name}.yaml`, changed);
+    const { exitCode, stderr } = await place.run('create', `unreachable-${name}`);
+    expect(exitCode).toBe(1);
+    expect(await place.unfinished(`unreachable-${name}`)).toEqual([]);
+    return stderr;
+  }
+
+  it('ubuntu-24.04 says which mirror', async () => {
+    const stderr = await failing('ubuntu-24.04', [
+      '  suite: noble\n',
+      `  suite: noble
+  mirror: http://127.0.0.1:9/ubuntu
+  keyring: /usr/share/keyrings/debian-archive-keyring.gpg
+  apt_options: ['Acquire::Retries "0"']
+`,
+    ]);
+    expect(stderr).toContain('unreachable-ubuntu-24.04: installing Ubuntu noble');
+    expect(stderr).toMatch(
+      /^Chroot "unreachable-ubuntu-24.04" was not made: mmdebstrap ended with exit status \d+\.$/m,
+    );
+    expect(stderr).toContain('Could not connect to 127.0.0.1:9');
+    expect(stderr).toContain(`All of its output is in "${place.stateDir}/chroots/`);
+  });
+
+  it('ubuntu-24.04 asks for the keys first', async () => {
+    const stderr = await failing('ubuntu-24.04', ['noble\n', 'noble\n  keyring: /nowhere.gpg\n']);
+    expect(stderr).toMatch(/^Keyring "\/nowhere.gpg" is not on this host\.$/m);
+    expect(stderr).toMatch(/^Install ubuntu-keyring, or name the keyring of your mirror/m);
+  });
+
+  it.runIf(hasDnf)('fedora-43 says which repository', async () => {
+    const stderr = await failing('fedora-43', [
+      "  release: '43'\n",
+      `  release: '43'
+  repositories:
+    - {id: fedora, baseurl: 'http://127.0.0.1:9/$releasever/$basearch', gpgkey: none}
+`,
+    ]);
+    expect(stderr).toContain('unreachable-fedora-43: installing Fedora 43');
+    expect(stderr).toMatch(
+      /^Chroot "unreachable-fedora-43" was not made: dnf ended with exit status 1\.$/m,
+    );
+    expect(stderr).toMatch(/http:\/\/127\.0\.0\.1:9\/43\//);
+  });
+
+  it.runIf(hasDnf)('fedora-43 asks for the keys first', async () => {
+    const stderr = await failing('fedora-43', ["'43'\n", "'43'\n  keyring: /nowhere\n"]);
+    expect(stderr).toMatch(/^Key "\/nowhere" of repository "fedora" is not on this host\.$/m);
+    expect(stderr).toMatch(/^Install distribution-gpg-keys/m);
+  });
 });
