@@ -9,6 +9,7 @@ import { readVersionRecord } from '../chroot/version.ts';
 import { Failure, UsageError } from '../errors.ts';
 import { requireRoot } from '../root.ts';
 import { loadSettings } from '../settings.ts';
+import { withVersionOf } from '../upkeep/new-version.ts';
 import { requireChroot } from '../upkeep/require-chroot.ts';
 import { inWorkshop, type Workshop } from '../upkeep/workshop.ts';
 
@@ -58,28 +59,23 @@ export async function chrootVerify(
 
 async function verify(chroot: Chroot, workshop: Workshop): Promise<Verdict> {
   const { name, version, path } = chroot;
-  const { board, places, signal, trial } = workshop;
-  const progress = board.open(name);
-  try {
-    progress.step('checking the tree');
+  const { places, signal, trial } = workshop;
+  return withVersionOf(chroot, workshop, async ({ step, onLine }) => {
+    step('checking the tree');
     const summary = await summarizeTree(path);
     const record = await readVersionRecord(dirname(path));
     const faults = [...(await treeFaults(path, summary.devices)), ...changes(record, summary)];
     const recipe = await findRecipe(name, places);
-    progress.step('trying a machine');
+    step('trying a machine');
     const report = await trial?.({
-      ...{ chroot, checks: recipe?.check ?? [], signal, onLine: progress.line },
+      ...{ chroot, checks: recipe?.check ?? [], signal, onLine },
       machine: readImageSettings(path),
     });
     return {
-      name,
-      version,
+      ...{ name, version, bootSec: report?.bootSec },
       faults: [...faults, ...(report?.faults ?? [])],
-      bootSec: report?.bootSec,
     };
-  } finally {
-    board.close(name);
-  }
+  });
 }
 
 /** A version's tree is never changed: what differs from its record was changed by hand. */
