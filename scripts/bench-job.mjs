@@ -45,8 +45,8 @@ export function time(command, args, { env = process.env, input, endsBy = 'exit' 
   return { ms, stdout: result.stdout };
 }
 
-/** A job's directory with what GitLab Runner puts there, and its environment. */
-export function makeJob(work, chroot) {
+/** A job's directory with what GitLab Runner puts there, and its environment; `settings` is a file. */
+export function makeJob(work, chroot, settings) {
   const id = freshId();
   const directory = join(work, id);
   mkdirSync(directory);
@@ -72,7 +72,8 @@ export function makeJob(work, chroot) {
     JOB_RESPONSE_FILE: join(directory, 'response.json'),
     CUSTOM_ENV_CI_JOB_ID: id,
     CUSTOM_ENV_CI_JOB_IMAGE: chroot.name,
-    BENCH_TREE: chroot.copy,
+    ...(chroot.copy === undefined ? {} : { BENCH_TREE: chroot.copy }),
+    ...(settings === undefined ? {} : { NSPAWN_RUNNER_SETTINGS: settings }),
   };
   const job = { id, directory, env, script: (name) => join(directory, name) };
   const { job_env: handedOn } = JSON.parse(ours(job, 'config').stdout);
