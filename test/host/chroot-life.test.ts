@@ -1,0 +1,233 @@
+/** The life of a chroot by the commands that an operator types: updated, changed, looked at, removed. */
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { host } from './driver.ts';
+import { hostState, leftSince, type HostState } from './host-state.ts';
+import { quietHost } from './quiet-host.ts';
+import { SmallChroots, type Ended } from './small-chroots.ts';
+
+vi.setConfig({ testTimeout: 180_000 });
+
+const NAME = 'life';
+const CHILD = 'child';
+
+let chroots: SmallChroots;
+let before: HostState;
+
+beforeAll(async () => {
+  await quietHost();
+  before = await hostState();
+  chroots = await SmallChroots.create();
+  await chroots.writeRecipe(NAME);
+  await chroots.succeed('create', NAME);
+});
+afterAll(() => chroots.dispose());
+afterEach(async () => {
+  expect(await leftSince(before)).toEqual([]);
+  expect(await chroots.unfinished(NAME)).toEqual([]);
+  expect(await chroots.traces()).toEqual([]);
+});
+
+const versionOf = async (name = NAME): Promise<string> => (await chroots.current(name)).version;
+
+/** What `--json` says was done with each. */
+async function done(
+  verb: string,
+  ...args: string[]
+): Promise<readonly (readonly [string, string, string])[]> {
+  const { stdout } = await chroots.succeed(verb, ...args, '--json');
+  const rows = JSON.parse(stdout) as { name: string; did: string; reason: string }[];
+  return rows.map(({ name, did, reason }) => [name, did, reason]);
+}
+
+async function inTree(path: string, name = NAME): Promise<string> {
+  return (await readFile(join((await chroots.current(name)).path, path), 'utf8')).trim();
+}
+
+describe('update', () => {
+  it('does nothing where nothing has changed, and says so', async () => {
+    const version = await versionOf();
+    const { stderr } = await chroots.succeed('update', NAME);
+    expect(stderr).toContain(`${NAME}: nothing to do, version ${version} stays: `);
+    expect(await versionOf()).toBe(version);
+    expect(await done('update', '--all')).toEqual([[NAME, 'nothing', expect.any(String)]]);
+  });
+
+  it('builds again when the recipe has changed, and removes what nobody uses', async () => {
+    const version = await versionOf();
+    await chroots.writeRecipe(NAME, 'files: [{path: /etc/added, content: first}]');
+    expect(await done('update', NAME)).toEqual([[NAME, 'built', 'the recipe has changed']]);
+    expect(await inTree('etc/added')).toBe('first');
+    expect(await chroots.versions(NAME)).toEqual([await versionOf()]);
+    expect(await versionOf()).not.toBe(version);
+  });
+
+  it('builds again when the archive has changed', async () => {
+    await host('cp', chroots.archive, `${chroots.archive}.new`);
+    const added = join(chroots.dir, 'from-archive');
+    await writeFile(added, 'new\n');
+    await host(
+      'tar',
+      `--file=${chroots.archive}.new`,
+      `--directory=${chroots.dir}`,
+      '--append',
+      'from-archive',
+    );
+    await rename(`${chroots.archive}.new`, chroots.archive);
+    expect(await done('update', NAME)).toEqual([[NAME, 'built', expect.any(String)]]);
+    expect(await inTree('from-archive')).toBe('new');
+  });
+
+  it('takes what holds for machines from the recipe without a new version', async () => {
+    const version = await versionOf();
+    await chroots.writeRecipe(
+      NAME,
+      'files: [{path: /etc/added, content: first}]\nmachine: {network: none}',
+    );
+    expect(await done('update', NAME)).toEqual([[NAME, 'settings', expect.any(String)]]);
+    expect(await versionOf()).toBe(version);
+    const { path } = await chroots.current(NAME);
+    const machine = await readFile(join(dirname(path), 'machine.json'), 'utf8');
+    expect(JSON.parse(machine)).toEqual({ format: 1, network: 'none' });
+  });
+
+  it('refuses a version that fails a check, with the last lines, and keeps the old one', async () => {
+    const version = await versionOf();
+    await chroots.writeRecipe(NAME, "check: ['echo on the way; exit 3']");
+    const { exitCode, stderr } = await chroots.run('update', NAME);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(`Chroot "${NAME}" was not made: jobs could not use its tree.`);
+    expect(stderr).toContain('Check "echo on the way; exit 3" ended with exit status 3.');
+    expect(stderr).toContain('| on the way');
+    expect([await versionOf(), await chroots.versions(NAME)]).toEqual([version, [version]]);
+    await chroots.writeRecipe(NAME);
+  });
+});
+
+describe('list and show', () => {
+  it('say what there is, for people and as JSON', async () => {
+    const { version, path } = await chroots.current(NAME);
+    const list = await chroots.succeed('list');
+    expect(list.stdout).toMatch(new RegExp(`^${NAME} +${version} .* MiB +1 +0$`, 'm'));
+    const json = JSON.parse((await chroots.succeed('list', '--json')).stdout) as unknown;
+    expect(json).toMatchObject([{ name: NAME, version, path, versions: 1, jobs: 0 }]);
+    const show = await chroots.succeed('show', NAME);
+    for (const text of [`Tree: +${path}`, 'Made by: +build', 'Trial: +running after ']) {
+      expect(show.stdout).toMatch(new RegExp(`^${text}`, 'm'));
+    }
+  });
+
+  it('know no chroot of another name', async () => {
+    const { exitCode, stderr } = await chroots.run('show', 'lfe');
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('Did you mean "life"?')]);
+  });
+});
+
+describe('login', () => {
+  const login = (...args: string[]): Promise<Ended> => chroots.run('login', NAME, ...args);
+
+  it('makes what is changed in a copy the current version', async () => {
+    const version = await versionOf();
+    const { exitCode, stderr } = await login('--', '/bin/sh', '-c', 'echo by hand >/etc/by-hand');
+    expect([exitCode, stderr]).toEqual([
+      0,
+      expect.stringContaining('is current; the next rebuild'),
+    ]);
+    expect(await versionOf()).not.toBe(version);
+    expect(await inTree('etc/by-hand')).toBe('by hand');
+    expect((await chroots.succeed('show', NAME)).stdout).toMatch(/^Made by: +login$/m);
+  });
+
+  it.each([
+    ['fails', ['--', '/bin/sh', '-c', 'rm /etc/by-hand; exit 3'], 3],
+    ['is told to discard', ['--discard', '--', '/bin/rm', '/etc/by-hand'], 0],
+  ])('throws it away when the command %s', async (_, args, status) => {
+    const version = await versionOf();
+    const { exitCode, stderr } = await login(...args);
+    expect([exitCode, stderr]).toEqual([
+      status,
+      expect.stringContaining(`${NAME}: version ${version} stays, the copy is thrown away`),
+    ]);
+    expect(await inTree('etc/by-hand')).toBe('by hand');
+  });
+
+  it('refuses a tree that jobs could not use any more', async () => {
+    const version = await versionOf();
+    const { exitCode, stderr } = await login('--', '/bin/rm', '/usr/bin/git');
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining('"/usr/bin/git" is missing')]);
+    expect(await versionOf()).toBe(version);
+  });
+});
+
+describe('verify', () => {
+  it('boots what is there, and names what was changed by hand', async () => {
+    const { path, version } = await chroots.current(NAME);
+    const good = await chroots.succeed('verify', '--all');
+    expect(good.stderr).toMatch(new RegExp(`${NAME}: version ${version} is good, ready after `));
+    const added = join(path, 'usr/bin/added');
+    await writeFile(added, 'more', { mode: 0o4755 });
+    await host('chmod', '4755', added);
+    const bad = await chroots.run('verify', NAME);
+    expect(bad.exitCode).toBe(1);
+    expect(bad.stderr).toContain('"/usr/bin/added" has become set-user-ID or set-group-ID.');
+    expect(bad.stderr).toContain(`Jobs cannot use 1 of 1: ${NAME}.`);
+    await host('rm', added);
+  });
+});
+
+describe('a chroot that extends another', () => {
+  it('is made after its parent, and again when that has a new version', async () => {
+    await chroots.succeed('remove', NAME);
+    await chroots.writeFile(
+      `recipes/${CHILD}.yaml`,
+      `extends: ${NAME}\nfiles: [{path: /etc/child, content: a}]\n`,
+    );
+    await chroots.succeed('create', CHILD);
+    expect(await inTree('etc/stamp', CHILD)).toBe(await inTree('etc/stamp'));
+    expect(await inTree('etc/child', CHILD)).toBe('a');
+    expect(await done('update', CHILD)).toEqual([
+      [NAME, 'nothing', expect.any(String)],
+      [CHILD, 'nothing', expect.any(String)],
+    ]);
+    await chroots.succeed('update', '--rebuild', NAME);
+    expect(await done('update', '--all')).toEqual([
+      [NAME, 'nothing', expect.any(String)],
+      [CHILD, 'built', `chroot "${NAME}" has a new version`],
+    ]);
+    expect(await inTree('etc/stamp', CHILD)).toBe(await inTree('etc/stamp'));
+  });
+});
+
+describe('remove', () => {
+  it('takes one old version, and refuses the current one', async () => {
+    // A child keeps one by default.
+    const versions = await chroots.versions(CHILD);
+    const version = await versionOf(CHILD);
+    const [old = ''] = versions.filter((one) => one !== version);
+    const refused = await chroots.run('remove', CHILD, `--old=${version}`);
+    expect([refused.exitCode, refused.stderr]).toEqual([
+      2,
+      expect.stringContaining('is the current one'),
+    ]);
+    await chroots.succeed('remove', CHILD, `--old=${old}`);
+    expect(await chroots.versions(CHILD)).toEqual([version]);
+  });
+
+  it('takes all of a chroot, also where an earlier removal was killed', async () => {
+    await chroots.succeed('remove', CHILD);
+    const dir = join(chroots.stateDir, 'chroots', NAME);
+    // As it is between the last version and the link to it.
+    await rename(join(dir, 'current'), join(dir, 'building-removed-current'));
+    await host('rm', '--recursive', join(dir, 'versions'));
+    await host('mkdir', join(dir, 'versions'));
+    await chroots.succeed('remove', NAME);
+    expect(await readdir(join(chroots.stateDir, 'chroots'))).toEqual([]);
+    const { exitCode, stderr } = await chroots.run('remove', NAME);
+    expect([exitCode, stderr]).toEqual([
+      2,
+      expect.stringContaining(`There is no chroot "${NAME}".`),
+    ]);
+    await chroots.succeed('create', NAME);
+  });
+});
