@@ -48,8 +48,8 @@ function environmentProblems(environment: unknown): readonly Problem[] {
 
 function enableProblems({ enable, mask }: RawMap): readonly Problem[] {
   return listIn(enable).flatMap((unit, index) =>
-    listIn(mask).includes(unit)
-      ? [{ path: ['enable', index], text: `"${String(unit)}" is also under mask` }]
+    typeof unit === 'string' && listIn(mask).includes(unit)
+      ? [{ path: ['enable', index], text: `"${unit}" is also under mask` }]
       : [],
   );
 }
@@ -95,7 +95,9 @@ function extraSourceProblems(key: string, source: unknown): readonly Problem[] {
 function repositoryProblems(fedora: unknown): readonly Problem[] {
   const repositories = listIn(isMap(fedora) ? fedora['repositories'] : undefined);
   const ids = repositories.map((repository) => (isMap(repository) ? repository['id'] : undefined));
-  return repositories.filter(isMap).flatMap((repository, index) => {
+  return repositories.flatMap((repository, index) => {
+    if (!isMap(repository)) return [];
+    const { id } = repository;
     const at = ['fedora', 'repositories', index];
     const problems: Problem[] = [];
     if ((repository['baseurl'] === undefined) === (repository['metalink'] === undefined)) {
@@ -105,11 +107,8 @@ function repositoryProblems(fedora: unknown): readonly Problem[] {
       const text = 'expected the key of its packages, or "none" to install them unchecked';
       problems.push({ path: [...at, 'gpgkey'], text });
     }
-    if (ids.indexOf(repository['id']) < index) {
-      problems.push({
-        path: [...at, 'id'],
-        text: `"${String(repository['id'])}" stands here twice`,
-      });
+    if (typeof id === 'string' && ids.indexOf(id) < index) {
+      problems.push({ path: [...at, 'id'], text: `"${id}" stands here twice` });
     }
     return problems;
   });

@@ -31,6 +31,7 @@ const FOR_THE_PROGRAM = [
   'keyring-without-signature',
   'memory-of-zero',
   'playbook-variables-alone',
+  'repository-twice',
   'repository-without-key',
   'repository-without-place',
   'signature-without-keyring',

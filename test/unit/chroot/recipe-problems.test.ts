@@ -114,6 +114,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   'playbook-variables-alone':
     'line 2, playbook_variables: expected a playbook that they are for, got nothing.',
   'release-is-a-number': 'line 2, fedora.release: expected a quoted release such as "42", got 42.',
+  'repository-twice': 'line 7, fedora.repositories[1].id: "mirror" stands here twice.',
   'repository-without-key':
     'line 4, fedora.repositories[0].gpgkey: expected the key of its packages, or "none" to install them unchecked.',
   'repository-without-place':
