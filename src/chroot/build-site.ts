@@ -44,6 +44,8 @@ export async function withSite<T>(
 ): Promise<T> {
   const { stateDir, name, signal, progress } = request;
   const dir = chrootDir(stateDir, name);
+  // A tree is the same whoever makes it: under umask 077 apt of the machines could not read its sources.
+  process.umask(0o022);
   await makeDirectories(stateDir, dir);
   return withBuildLock(name, dir, async (lockFd) => {
     const version = newVersion(new Date());
