@@ -10,7 +10,7 @@ import {
   type PlaybookRun,
 } from '../tools/ansible-playbook.ts';
 import type { ConfinedRun } from '../tools/confined.ts';
-import { treeCommandArguments } from '../tools/systemd-nspawn-command.ts';
+import { NSPAWN_ENVIRONMENT, treeCommandArguments } from '../tools/systemd-nspawn-command.ts';
 import { buildMachine } from './build-command.ts';
 import { withoutServices } from './no-services.ts';
 import type { Playbook } from './recipe.ts';
@@ -58,8 +58,7 @@ export async function runPlaybook(
   };
   const files = await writeAnsibleFiles(dir, playbook, { tree, options: how.options });
   const { lockFd, signal } = how;
-  // The tree is locked by its builder, and its /tmp is the disk's.
-  const env = { ...how.env, SYSTEMD_NSPAWN_LOCK: '0', SYSTEMD_NSPAWN_TMPFS_TMP: '0' };
+  const env = { ...how.env, ...NSPAWN_ENVIRONMENT };
   await withoutServices(tree, async () => {
     try {
       await playPlaybook({ playbook: playbook.file, ...files }, { lockFd, signal, onLine, env });

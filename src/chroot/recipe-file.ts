@@ -8,10 +8,12 @@ import { parseRecipe, type Recipe } from './recipe.ts';
 import { isChrootName } from './store.ts';
 
 export interface RecipePlaces {
-  /** NAME.yaml, the first that has one wins. */
+  /** The operator's, NAME.yaml; the first that has one wins. */
   readonly recipeDirs: readonly string[];
-  /** Where the Python tool of the same name has its playbooks, NAME.yaml or NAME.yml; asked last. */
+  /** Where the Python tool of the same name has its playbooks, NAME.yaml or NAME.yml; asked next. */
   readonly playbookDirs: readonly string[];
+  /** The recipes that come with the program, which must not hide a playbook; asked last. */
+  readonly shippedDirs: readonly string[];
 }
 
 /**
@@ -31,12 +33,24 @@ export async function loadRecipe(name: string, places: RecipePlaces): Promise<Re
 
 /** The same, with undefined when there is none. */
 export async function findRecipe(name: string, places: RecipePlaces): Promise<Recipe | undefined> {
-  for (const dir of places.recipeDirs) {
+  return (
+    (await recipeIn(places.recipeDirs, name)) ??
+    (await playbookIn(places.playbookDirs, name)) ??
+    (await recipeIn(places.shippedDirs, name))
+  );
+}
+
+async function recipeIn(dirs: readonly string[], name: string): Promise<Recipe | undefined> {
+  for (const dir of dirs) {
     const file = join(dir, `${name}.yaml`);
     const text = await readIfThere(file);
     if (text !== undefined) return parseRecipe(name, file, text);
   }
-  for (const dir of places.playbookDirs) {
+  return undefined;
+}
+
+async function playbookIn(dirs: readonly string[], name: string): Promise<Recipe | undefined> {
+  for (const dir of dirs) {
     for (const file of [join(dir, `${name}.yaml`), join(dir, `${name}.yml`)]) {
       const text = await readIfThere(file);
       if (text !== undefined && isPlaybook(text, file)) return recipeOfPlaybook(name, file, text);
@@ -47,7 +61,8 @@ export async function findRecipe(name: string, places: RecipePlaces): Promise<Re
 
 /** The names that have a recipe, sorted. */
 export async function listRecipes(places: RecipePlaces): Promise<readonly string[]> {
-  const recipes = await Promise.all(places.recipeDirs.map((dir) => namesIn(dir, ['.yaml'])));
+  const dirs = [...places.recipeDirs, ...places.shippedDirs];
+  const recipes = await Promise.all(dirs.map((dir) => namesIn(dir, ['.yaml'])));
   const names = new Set(recipes.flat());
   for (const dir of places.playbookDirs) {
     for (const name of await namesIn(dir, ['.yaml', '.yml'])) {
@@ -80,7 +95,7 @@ async function missingRecipe(name: string, places: RecipePlaces): Promise<UsageE
   return new UsageError(`There is no recipe "${name}".`, {
     details: [
       `Recipes: ${names.length === 0 ? 'none' : names.join(', ')}.`,
-      `Searched: ${places.recipeDirs.join(', ')}.`,
+      `Searched: ${[...places.recipeDirs, ...places.shippedDirs].join(', ')}.`,
     ],
     hint:
       near === undefined

@@ -7,6 +7,7 @@ export interface UpdateFacts {
         readonly version: string;
         /** Undefined for a version that does not say what it was made of. */
         readonly digest: string | undefined;
+        readonly isImport: boolean;
         readonly parentVersion: string | undefined;
         /** What upstream offered then. */
         readonly upstream: string | undefined;
@@ -38,6 +39,10 @@ export function decideUpdate(facts: UpdateFacts): UpdateDecision {
   const { current, parent, force } = facts;
   if (current === undefined) return { action: 'rebuild', reason: 'there is none yet' };
   if (force !== undefined) return { action: force, reason: 'asked for' };
+  if (current.digest === undefined && current.isImport) {
+    // Whoever brought it wants it, and what is done to it by hand, more than a new tree.
+    return { action: 'none', reason: 'it was imported; --rebuild makes it from its recipe' };
+  }
   if (current.digest === undefined) {
     return { action: 'rebuild', reason: 'its version does not say what it was made of' };
   }

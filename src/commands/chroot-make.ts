@@ -5,7 +5,6 @@ import type { Recipe } from '../chroot/recipe.ts';
 import { findChroot, listChroots } from '../chroot/store.ts';
 import { Failure, UsageError } from '../errors.ts';
 import { renderError } from '../render-error.ts';
-import { shippedRecipeDir } from '../paths.ts';
 import { requireRoot } from '../root.ts';
 import { loadSettings } from '../settings.ts';
 import { loadFamily, loadGoodFamily } from '../upkeep/family.ts';
@@ -40,8 +39,7 @@ export async function chrootCreate(
   const settings = await loadSettings(args.settings);
   const places = recipePlaces(settings);
   // Whoever sets up a host from his recipes does not want ours built as well.
-  const ownDirs = places.recipeDirs.filter((dir) => dir !== shippedRecipeDir());
-  const names = await namesOf(args, () => listRecipes({ ...places, recipeDirs: ownDirs }));
+  const names = await namesOf(args, () => listRecipes({ ...places, shippedDirs: [] }));
   const family = await loadFamily(names, places);
   return inWorkshop(settings, signal, async (workshop) => {
     const recipes: Recipe[] = [];

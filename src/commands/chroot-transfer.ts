@@ -10,6 +10,8 @@ import type { ExportRecord } from '../chroot/export-record.ts';
 import { exportVersion } from '../chroot/export.ts';
 import { unpackExport } from '../chroot/import.ts';
 import { isChrootName, type Chroot } from '../chroot/store.ts';
+import { withoutPlaybook } from '../chroot/predecessor.ts';
+import type { VersionRecord } from '../chroot/version.ts';
 import { SettingsError, UsageError } from '../errors.ts';
 import { say } from '../log.ts';
 import { requireRoot } from '../root.ts';
@@ -87,7 +89,10 @@ async function importDirectory(
   if (sha256 !== undefined) throw new UsageError('--sha256: expected a file, got a directory.');
   return bringIn(name, workshop, async ({ tree, how, progress }) => {
     progress.step(`copying ${source}`);
-    return { source: await adoptTree(source, tree, how), environment: {} };
+    const facts = await adoptTree(source, tree, how);
+    // The Python tool's limits held for every tree.
+    const { machine } = withoutPlaybook(name, 'unstable');
+    return { source: facts, environment: {}, machine };
   });
 }
 
@@ -105,6 +110,8 @@ async function importFile(
     return {
       source: { export: `${record.name}/${record.version}`, digest: record.digest },
       environment: environmentOf(record),
+      machine: { format: 1 },
+      ...recipeOf(record),
     };
   });
   // Binds and options of another host are not this operator's word.
@@ -131,6 +138,12 @@ function environmentOf({ versionRecord }: ExportRecord): Readonly<Record<string,
   const entries = Object.entries(environment);
   const texts = entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string');
   return Object.fromEntries(texts);
+}
+
+/** The same recipe on both hosts makes the same tree: there is nothing to update then. */
+function recipeOf({ versionRecord }: ExportRecord): Pick<VersionRecord, 'recipe'> {
+  const { recipe } = (versionRecord ?? {}) as Partial<VersionRecord>;
+  return typeof recipe?.file === 'string' && typeof recipe.digest === 'string' ? { recipe } : {};
 }
 
 async function requireDigest(file: string, sha256: string): Promise<void> {

@@ -181,7 +181,7 @@ async function namesToMaintain(settings: Settings): Promise<readonly string[]> {
 }
 
 async function playbookNames(settings: Settings): Promise<readonly string[]> {
-  return listRecipes({ ...recipePlaces(settings), recipeDirs: [] });
+  return listRecipes({ ...recipePlaces(settings), recipeDirs: [], shippedDirs: [] });
 }
 
 async function familyOf(names: readonly string[], settings: Settings): Promise<readonly Recipe[]> {

@@ -22,7 +22,8 @@ export interface TreeCommand {
 
 const REMAINS = ['propagate', 'unix-export'].map((kind) => join('/run/systemd/nspawn', kind));
 
-const ENVIRONMENT = {
+/** What every systemd-nspawn of a build gets. */
+export const NSPAWN_ENVIRONMENT = {
   // The tree is locked by its builder; a killed nspawn would leave its own lock behind.
   SYSTEMD_NSPAWN_LOCK: '0',
   // /tmp is the tree's and not a tenth of the memory.
@@ -76,7 +77,7 @@ export function treeCommandRemains(machine: string): readonly string[] {
 export async function runInTree(command: TreeCommand, how: ConfinedRun): Promise<void> {
   await runConfined('systemd-nspawn', treeCommandArguments(command), {
     ...how,
-    env: { ...how.env, ...ENVIRONMENT },
+    env: { ...how.env, ...NSPAWN_ENVIRONMENT },
   });
 }
 
@@ -106,7 +107,7 @@ export async function logIn(command: TreeCommand, { lockFd }: ConfinedRun): Prom
         stdin: 'inherit',
         stdout: 'inherit',
         stderr: 'inherit',
-        env: ENVIRONMENT,
+        env: NSPAWN_ENVIRONMENT,
         ownSession: false,
       },
     );

@@ -168,6 +168,7 @@ async function decide(
     current: chroot && {
       version: chroot.version,
       digest: record?.recipe?.digest,
+      isImport: record?.origin === 'import' || record?.origin === 'login',
       parentVersion: record?.parent?.version,
       upstream: await readUpstream(dirname(chroot.path)),
     },

@@ -5,7 +5,7 @@ import { putInPlace } from '../chroot/put-in-place.ts';
 import { withSite, type Site } from '../chroot/build-site.ts';
 import { finishTree } from '../chroot/finish-tree.ts';
 import { readImageSettings, type ImageSettings } from '../chroot/image-settings.ts';
-import { DEFAULT_KEEP, type Step } from '../chroot/recipe.ts';
+import { DEFAULT_KEEP } from '../chroot/recipe.ts';
 import type { Progress } from '../chroot/progress.ts';
 import { chrootDir, type Chroot } from '../chroot/store.ts';
 import type { ConfinedRun } from '../tools/confined.ts';
@@ -51,9 +51,9 @@ export async function changeByHand(
   return changed;
 }
 
-export interface Brought {
-  readonly source: Readonly<Record<string, string>>;
-  readonly environment: Readonly<Record<string, string>>;
+export interface Brought extends Pick<VersionRecord, 'source' | 'environment' | 'recipe'> {
+  /** What holds for its machines where this host has no recipe of that name. */
+  readonly machine: ImageSettings;
 }
 
 /** Makes a version of a tree that `bring` puts into the site. */
@@ -65,13 +65,13 @@ export async function bringIn(
   const { settings, places, trial } = workshop;
   await requireFreeSpace(settings);
   const recipe = await findRecipe(name, places);
-  const machine: ImageSettings = recipe?.machine ?? { format: 1 };
-  const checks: readonly Step[] = recipe?.check ?? [];
-  const keep: VersionRecord['keep'] = recipe?.keep ?? DEFAULT_KEEP;
+  const checks = recipe?.check ?? [];
+  const keep = recipe?.keep ?? DEFAULT_KEEP;
   const chroot = await atSite(name, workshop, async (site) => {
     const brought = await bring(site);
     return putInPlace(site, {
-      ...{ ...brought, origin: 'import', upstream: undefined, trial, machine, checks, keep },
+      ...{ ...brought, origin: 'import', upstream: undefined, trial, checks, keep },
+      machine: recipe?.machine ?? brought.machine,
       remedy: 'Mend it where it comes from, and bring it again.',
     });
   });

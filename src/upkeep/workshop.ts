@@ -3,7 +3,7 @@ import { createBoard, type Board } from '../chroot/progress.ts';
 import type { Trial } from '../chroot/put-in-place.ts';
 import type { VersionsInUse } from '../chroot/prune.ts';
 import type { RecipePlaces } from '../chroot/recipe-file.ts';
-import { PLAYBOOK_DIR } from '../paths.ts';
+import { PLAYBOOK_DIR, shippedRecipeDir } from '../paths.ts';
 import type { Settings } from '../settings.ts';
 import { versionsInUse } from '../machine/versions-in-use.ts';
 import { machineTrial } from './machine-trial.ts';
@@ -18,8 +18,10 @@ export interface Workshop {
 }
 
 export function recipePlaces(settings: Settings): RecipePlaces {
+  const shipped = shippedRecipeDir();
   return {
-    recipeDirs: settings.recipeDirs,
+    recipeDirs: settings.recipeDirs.filter((dir) => dir !== shipped),
+    shippedDirs: settings.recipeDirs.filter((dir) => dir === shipped),
     playbookDirs: [PLAYBOOK_DIR, settings.stateDir],
   };
 }

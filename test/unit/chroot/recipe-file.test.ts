@@ -14,7 +14,7 @@ const PLAYBOOK = '- hosts: all\n  vars: {nspawn_runner_chroot_suite: bookworm}\n
 
 describe('the file of a recipe', () => {
   let root = '';
-  let places: RecipePlaces = { recipeDirs: [], playbookDirs: [] };
+  let places: RecipePlaces = { recipeDirs: [], playbookDirs: [], shippedDirs: [] };
   const write = (dir: string, file: string, text: string): void => {
     mkdirSync(join(root, dir), { recursive: true });
     writeFileSync(join(root, dir, file), text);
@@ -23,8 +23,9 @@ describe('the file of a recipe', () => {
     root = mkdtempSync(join(tmpdir(), 'recipes-'));
     const dir = (name: string): string => join(root, name);
     places = {
-      recipeDirs: [dir('own'), dir('shipped')],
+      recipeDirs: [dir('own'), dir('more')],
       playbookDirs: [dir('playbooks'), dir('state')],
+      shippedDirs: [dir('shipped')],
     };
     write('own', 'debian-12.yaml', 'debian: {suite: bookworm}');
     write('own', 'notes.txt', 'no recipe');
@@ -33,8 +34,10 @@ describe('the file of a recipe', () => {
     write('shipped', 'debian-12.yaml', 'debian: {suite: sid}');
     write('shipped', 'other.yaml', 'debian: {suite: sid}');
     write('shipped', 'bad.yaml', 'debian: {suit: sid}');
-    write('playbooks', 'other.yaml', PLAYBOOK);
-    write('playbooks', 'web.yml', PLAYBOOK);
+    write('more', 'second.yaml', 'debian: {suite: sid}');
+    write('playbooks', 'debian-12.yaml', PLAYBOOK);
+    write('playbooks', 'web.yaml', PLAYBOOK);
+    write('shipped', 'web.yaml', 'debian: {suite: sid}');
     write('state', 'settings.yaml', 'state_dir: /srv\n');
     write('state', 'db.yaml', PLAYBOOK);
     mkdirSync(join(root, 'own/directory.yaml'));
@@ -51,7 +54,8 @@ describe('the file of a recipe', () => {
   it.each([
     ['debian-12', 'own/debian-12.yaml', 'bookworm'],
     ['other', 'shipped/other.yaml', 'sid'],
-    ['web', 'playbooks/web.yml', 'bookworm'],
+    ['second', 'more/second.yaml', 'sid'],
+    ['web', 'playbooks/web.yaml', 'bookworm'],
     ['db', 'state/db.yaml', 'bookworm'],
   ])('of "%s" is the first that is found', async (name, file, suite) => {
     const recipe = await loadRecipe(name, places);
@@ -61,13 +65,17 @@ describe('the file of a recipe', () => {
 
   it('may be in a directory that comes after one that is not there', async () => {
     const recipeDirs = ['/nowhere', ...places.recipeDirs];
-    expect(await findRecipe('other', { recipeDirs, playbookDirs: [] })).toBeDefined();
+    expect(
+      await findRecipe('second', { recipeDirs, playbookDirs: [], shippedDirs: [] }),
+    ).toBeDefined();
   });
 
   it('is listed, with playbooks and without files that are neither', async () => {
-    const listed = ['bad', 'db', 'debian-12', 'directory', 'other', 'web'];
+    const listed = ['bad', 'db', 'debian-12', 'directory', 'other', 'second', 'web'];
     expect(await listRecipes(places)).toEqual(listed);
-    expect(await listRecipes({ recipeDirs: ['/nowhere'], playbookDirs: ['/none'] })).toEqual([]);
+    expect(
+      await listRecipes({ recipeDirs: ['/nowhere'], playbookDirs: ['/none'], shippedDirs: [] }),
+    ).toEqual([]);
   });
 
   it.each(['old', 'notes', 'settings', 'bookworm'])('is not there for "%s"', async (name) => {
@@ -79,14 +87,18 @@ describe('the file of a recipe', () => {
     expect(failure).toBeInstanceOf(UsageError);
     expect(failure.message).toBe('There is no recipe "debain-12".');
     expect(failure.details).toEqual([
-      'Recipes: bad, db, debian-12, directory, other, web.',
-      `Searched: ${places.recipeDirs.join(', ')}.`,
+      'Recipes: bad, db, debian-12, directory, other, second, web.',
+      `Searched: ${[...places.recipeDirs, ...places.shippedDirs].join(', ')}.`,
     ]);
     expect(failure.hint).toBe('Did you mean "debian-12"?');
   });
 
   it('is missing, and nothing is near', async () => {
-    const failure = await failureOf('fedora', { recipeDirs: ['/nowhere'], playbookDirs: [] });
+    const failure = await failureOf('fedora', {
+      recipeDirs: ['/nowhere'],
+      playbookDirs: [],
+      shippedDirs: [],
+    });
     expect(failure.details).toEqual(['Recipes: none.', 'Searched: /nowhere.']);
     expect(failure.hint).toBe('Write "/nowhere/fedora.yaml"; docs/recipes.md shows how.');
   });

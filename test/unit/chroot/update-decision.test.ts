@@ -8,7 +8,13 @@ import {
 const UNCHANGED = 'nothing has changed upstream';
 const UPSTREAM = 'upstream has changed';
 const UNTOLD = 'its source cannot say whether it has changed';
-const CURRENT = { version: 'v1', digest: 'd', parentVersion: undefined, upstream: 'u' };
+const CURRENT = {
+  version: 'v1',
+  digest: 'd',
+  isImport: false,
+  parentVersion: undefined,
+  upstream: 'u',
+};
 const DEBIAN: UpdateFacts = {
   current: CURRENT,
   digest: 'd',
@@ -39,6 +45,12 @@ describe('what brings a chroot up to date', () => {
       'rebuild',
       'there is none yet',
     ],
+    [
+      'it was imported, and has a recipe here',
+      { ...DEBIAN, current: { ...CURRENT, digest: undefined, isImport: true } },
+      'none',
+      'it was imported; --rebuild makes it from its recipe',
+    ],
     ['a rebuild is asked for', { ...DEBIAN, force: 'rebuild' }, 'rebuild', 'asked for'],
     [
       'a refresh is asked for, whatever has changed',
@@ -47,7 +59,7 @@ describe('what brings a chroot up to date', () => {
       'asked for',
     ],
     [
-      'it was imported',
+      'it does not say what it was made of',
       { ...DEBIAN, current: { ...CURRENT, digest: undefined } },
       'rebuild',
       'its version does not say what it was made of',

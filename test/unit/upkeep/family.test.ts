@@ -13,7 +13,8 @@ afterEach(() => {
   rmSync(dir, { recursive: true });
 });
 const write = (name: string, text: string): void => writeFileSync(join(dir, `${name}.yaml`), text);
-const load = (...names: string[]) => loadFamily(names, { recipeDirs: [dir], playbookDirs: [] });
+const load = (...names: string[]) =>
+  loadFamily(names, { recipeDirs: [dir], playbookDirs: [], shippedDirs: [] });
 const failureOf = (...names: string[]): Promise<Failure> =>
   load(...names).then(
     () => expect.fail('no failure'),
@@ -81,7 +82,7 @@ describe('recipes and what they extend', () => {
     write('bad', 'debian: {suit: sid}');
     write('shop', 'extends: bad');
     const names = ['api', 'shop', 'bad', 'weeb', 'other'];
-    const places = { recipeDirs: [dir], playbookDirs: [] };
+    const places = { recipeDirs: [dir], playbookDirs: [], shippedDirs: [] };
     const { recipes, bad } = await loadGoodFamily(names, places);
     expect(recipes.map(({ name }) => name)).toEqual(['base', 'web', 'api', 'other']);
     expect(bad.map(({ name, error }) => [name, error.name])).toEqual([

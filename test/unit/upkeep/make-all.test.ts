@@ -28,7 +28,7 @@ afterEach(() => {
 
 const workshop = (used: readonly string[] = []): Workshop => ({
   settings: { ...defaultSettings(), stateDir },
-  places: { recipeDirs: [], playbookDirs: [] },
+  places: { recipeDirs: [], playbookDirs: [], shippedDirs: [] },
   trial: undefined,
   inUse: () =>
     Promise.resolve({
