@@ -3,6 +3,11 @@ import { loadRecipe, type RecipePlaces } from '../chroot/recipe-file.ts';
 import type { Recipe } from '../chroot/recipe.ts';
 import { Failure, SettingsError, UsageError } from '../errors.ts';
 
+export interface FamilyPlaces extends RecipePlaces {
+  /** Whether a chroot is there: an imported one needs no recipe to be extended. */
+  readonly hasChroot?: (name: string) => Promise<boolean>;
+}
+
 /** What a recipe extends; undefined for one with a source of its own. */
 export function parentOf(recipe: Recipe): string | undefined {
   return recipe.source.kind === 'extends' ? recipe.source.parent : undefined;
@@ -15,7 +20,7 @@ export function parentOf(recipe: Recipe): string | undefined {
  */
 export async function loadFamily(
   names: readonly string[],
-  places: RecipePlaces,
+  places: FamilyPlaces,
 ): Promise<readonly Recipe[]> {
   const recipes = new Map<string, Recipe>();
   const visit = async (name: string, children: readonly Recipe[]): Promise<void> => {
@@ -23,6 +28,7 @@ export async function loadFamily(
     if (circle >= 0) throw circular(children.slice(circle));
     if (recipes.has(name)) return;
     const recipe = await loadChild(name, children.at(-1), places);
+    if (recipe === undefined) return;
     const parent = parentOf(recipe);
     if (parent !== undefined) await visit(parent, [...children, recipe]);
     recipes.set(name, recipe);
@@ -39,7 +45,7 @@ export interface BadRecipe {
 /** The same without those that are bad or extend what is bad: a timer must not stop for one of them. */
 export async function loadGoodFamily(
   names: readonly string[],
-  places: RecipePlaces,
+  places: FamilyPlaces,
 ): Promise<{ readonly recipes: readonly Recipe[]; readonly bad: readonly BadRecipe[] }> {
   const good: string[] = [];
   const bad: BadRecipe[] = [];
@@ -58,12 +64,13 @@ export async function loadGoodFamily(
 async function loadChild(
   name: string,
   child: Recipe | undefined,
-  places: RecipePlaces,
-): Promise<Recipe> {
+  places: FamilyPlaces,
+): Promise<Recipe | undefined> {
   try {
     return await loadRecipe(name, places);
   } catch (error) {
     if (child === undefined || !(error instanceof UsageError)) throw error;
+    if ((await places.hasChroot?.(name)) === true) return undefined;
     throw new SettingsError(`${child.file}, extends: ${error.message}`, {
       details: error.details,
       ...(error.hint === undefined ? {} : { hint: error.hint }),

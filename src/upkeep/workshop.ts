@@ -2,7 +2,8 @@
 import { createBoard, type Board } from '../chroot/progress.ts';
 import type { Trial } from '../chroot/put-in-place.ts';
 import type { VersionsInUse } from '../chroot/prune.ts';
-import type { RecipePlaces } from '../chroot/recipe-file.ts';
+import { findChroot } from '../chroot/store.ts';
+import type { FamilyPlaces } from './family.ts';
 import { PLAYBOOK_DIR, shippedRecipeDir } from '../paths.ts';
 import type { Settings } from '../settings.ts';
 import { versionsInUse } from '../machine/versions-in-use.ts';
@@ -10,18 +11,19 @@ import { machineTrial } from './machine-trial.ts';
 
 export interface Workshop {
   readonly settings: Settings;
-  readonly places: RecipePlaces;
+  readonly places: FamilyPlaces;
   readonly trial: Trial;
   readonly inUse: () => Promise<VersionsInUse>;
   readonly board: Board;
   readonly signal: AbortSignal;
 }
 
-export function recipePlaces(settings: Settings): RecipePlaces {
+export function recipePlaces(settings: Settings): FamilyPlaces {
   const shipped = shippedRecipeDir();
   return {
     recipeDirs: settings.recipeDirs.filter((dir) => dir !== shipped),
     shippedDirs: settings.recipeDirs.filter((dir) => dir === shipped),
+    hasChroot: async (name) => (await findChroot(settings.stateDir, name)) !== undefined,
     playbookDirs: [PLAYBOOK_DIR, settings.stateDir],
   };
 }

@@ -72,6 +72,14 @@ describe('recipes and what they extend', () => {
     expect(failure.hint).toBe('Did you mean "base"?');
   });
 
+  it('a missing parent is no fault where its chroot is there, imported', async () => {
+    write('shop', 'extends: bas');
+    const hasChroot = (name: string) => Promise.resolve(name === 'bas');
+    const places = { recipeDirs: [dir], playbookDirs: [], shippedDirs: [], hasChroot };
+    const family = await loadFamily(['shop'], places);
+    expect(family.map(({ name }) => name)).toEqual(['shop']);
+  });
+
   it('a missing recipe that was named is the fault of who named it', async () => {
     const failure = await failureOf('base', 'weeb');
     expect(failure).toBeInstanceOf(UsageError);
