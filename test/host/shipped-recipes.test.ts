@@ -2,18 +2,20 @@
  * The recipes that come with the program: built, tried, and used by a job that finds what they
  * promise. A job of `docker` needs a network of its own, so that one is built and tried only.
  *
- * On systemd 252 two of them are enough, unless NSPAWN_RUNNER_TEST_RECIPES=all.
+ * Where not everything is done, two of them are enough.
  */
 import { execa } from 'execa';
 import { mkdir, readFile, readdir, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findChroot } from '../../src/chroot/store.ts';
 import { readVersionRecord } from '../../src/chroot/version.ts';
-import { host, STATE_DIR, waitFor } from './driver.ts';
+import { STATE_DIR, waitFor } from './driver.ts';
 import { runHostJob } from './host-job.ts';
 import { makeOciLayout } from './oci-layout.ts';
 import { SmallChroots } from './small-chroots.ts';
 import { hasSourcePackages } from './source-packages.ts';
+import { isThorough } from './thorough.ts';
 
 const SHIPPED = join(import.meta.dirname, '../../rootfs-recipes');
 const BUILD_MS = 400_000;
@@ -32,11 +34,7 @@ beforeAll(async () => {
     'settings.yaml',
     `state_dir: ${place.stateDir}\nrecipe_dirs: [${dirs.join(', ')}]\n`,
   );
-  await mkdir(join(place.stateDir, 'chroots'), { recursive: true });
-  for (const base of ['debian-12', 'debian-13']) {
-    // What the others extend is made once for all tests.
-    await symlink(join(STATE_DIR, 'chroots', base), join(place.stateDir, 'chroots', base));
-  }
+  for (const base of ['debian-12', 'debian-13']) await borrow(base);
 });
 afterAll(async () => {
   await waitFor('the sweep', async () => (await place.leftOfJobs()).length === 0);
@@ -44,9 +42,14 @@ afterAll(async () => {
   await place.dispose();
 }, BUILD_MS);
 
-async function isThorough(): Promise<boolean> {
-  const [, version = '0'] = /^systemd (\d+)/.exec(await host('systemctl', '--version')) ?? [];
-  return Number(version) >= 257 || process.env['NSPAWN_RUNNER_TEST_RECIPES'] === 'all';
+/** What the others extend is made once for all tests, and is the host's. */
+async function borrow(name: string): Promise<void> {
+  const chroot = await findChroot(STATE_DIR, name);
+  if (chroot === undefined) throw new Error(`The host has no chroot ${name}.`);
+  const at = join(place.stateDir, 'chroots', name);
+  await mkdir(join(at, 'versions'), { recursive: true });
+  await symlink(dirname(chroot.path), join(at, 'versions', chroot.version));
+  await symlink(`versions/${chroot.version}`, join(at, 'current'));
 }
 
 /** What the script of a job printed that had to succeed. */
