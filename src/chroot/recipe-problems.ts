@@ -23,6 +23,7 @@ export function problemsBetweenKeys(value: unknown, name: string): readonly Prob
     ...tarProblems(value['tar']),
     ...playbookProblems(value),
     ...refreshProblems(value),
+    ...networkProblems(value['machine']),
   ];
 }
 
@@ -152,6 +153,15 @@ function refreshProblems(value: RawMap): readonly Problem[] {
         },
       ]
     : [];
+}
+
+/** Docker with all capabilities in the host's network rewrites the host's firewall. */
+function networkProblems(machine: unknown): readonly Problem[] {
+  if (!isMap(machine) || machine['profile'] !== 'nesting' || machine['network'] !== 'host')
+    return [];
+  const text =
+    'expected "none" beside the profile "nesting", whose containers could change this host\'s firewall, got "host"';
+  return [{ path: ['machine', 'network'], text }];
 }
 
 function isMap(value: unknown): value is RawMap {

@@ -30,6 +30,7 @@ const FOR_THE_PROGRAM = [
   'file-without-content',
   'keyring-without-signature',
   'memory-of-zero',
+  'nesting-in-the-host-network',
   'playbook-variables-alone',
   'repository-twice',
   'repository-without-key',

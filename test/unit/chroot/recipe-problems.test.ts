@@ -90,6 +90,8 @@ const SENTENCES: Readonly<Record<string, string>> = {
   'missing-colon': 'line 4, column 1: a key without its colon, in the line above.',
   'network-unknown': 'line 3, machine.network: expected "host" or "none", got "bridge".',
   'no-source': 'expected one of debian, ubuntu, fedora, tar, oci, extends, got none.',
+  'nesting-in-the-host-network':
+    'line 4, machine.network: expected "none" beside the profile "nesting", whose containers could change this host\'s firewall, got "host".',
   'nspawn-option-ours':
     'line 5, machine.nspawn_options[1]: expected an option of systemd-nspawn(1) that nspawn-runner does not set itself, such as --capability=CAP_SYS_PTRACE, got "--boot".',
   'nspawn-option-short':
