@@ -67,6 +67,8 @@ function oneCreate(work, { target, args }, first) {
     rmSync(target, { recursive: true });
     return ms;
   };
+  // Else the time would be that of a removal too.
+  chroot(work, 'remove', RECIPE);
   const create = () => chroot(work, 'create', RECIPE);
   if (first === 'ours') return { ours: create(), yardstick: bare() };
   const yardstick = bare();
@@ -147,6 +149,11 @@ function lines({ creates, nothing, switches }) {
   ];
 }
 
+function tell(what, round, { ours: mine, yardstick }) {
+  const [a, b] = [mine, yardstick].map((ms) => ms.toFixed(0));
+  process.stderr.write(`${what}, round ${round + 1}: ${a} ms, yardstick ${b} ms\n`);
+}
+
 async function measureAll(work, count) {
   const bare = await bareArguments(work);
   // Once for the package caches on the way, and for what a first run of anything costs.
@@ -154,15 +161,17 @@ async function measureAll(work, count) {
   const [creates, nothing, switches] = [[], [], []];
   const first = (round) => (round % 2 === 0 ? 'ours' : 'yardstick');
   for (let round = 0; round < count; round++) {
-    process.stderr.write(`create, round ${round + 1} of ${count}\n`);
-    creates.push(oneCreate(work, bare, first(round)));
+    const one = oneCreate(work, bare, first(round));
+    tell('create', round, one);
+    creates.push(one);
     nothing.push({ ours: chroot(work, 'update', RECIPE), yardstick: ALLOWANCE_MS });
   }
   if (!hasSystemd) return lines({ creates, nothing, switches });
   makeSmall(work);
   for (let round = 0; round < count; round++) {
-    process.stderr.write(`prepare, round ${round + 1} of ${count}\n`);
-    switches.push(await onePrepare(work, first(round)));
+    const one = await onePrepare(work, first(round));
+    tell('prepare', round, one);
+    switches.push(one);
   }
   return lines({ creates, nothing, switches });
 }

@@ -67,7 +67,11 @@ interface Running {
 
 function start(...args: string[]): Running {
   const settings = `--settings=${join(dir, 'settings.yaml')}`;
-  const child = execa(process.execPath, [BUNDLE, 'chroot', ...args, settings], { reject: false });
+  const child = execa(process.execPath, [BUNDLE, 'chroot', ...args, settings], {
+    reject: false,
+    // On a slow disk what it made takes a while to go.
+    forceKillAfterDelay: false,
+  });
   return { kill: (signal) => void child.kill(signal), ended: child };
 }
 
