@@ -62,8 +62,10 @@ const chroot = (work, ...args) =>
     .ms;
 
 function oneCreate(work, { target, args }, first) {
+  // What the program sets for it too.
+  const env = { TMPDIR: work, LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' };
   const bare = () => {
-    const { ms } = time('mmdebstrap', args, { env: { ...process.env, TMPDIR: work } });
+    const { ms } = time('mmdebstrap', args, { env: { ...process.env, ...env } });
     rmSync(target, { recursive: true });
     return ms;
   };
