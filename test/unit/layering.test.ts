@@ -7,7 +7,18 @@ const src = join(import.meta.dirname, '../../src');
 /** Which folders a file of a folder may import from, besides its own; the root is "". */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   '': ['', 'commands', 'gitlab'],
-  commands: ['', 'gitlab', 'machine', 'chroot', 'reaper', 'upkeep', 'runner', 'host', 'vm', 'tools'],
+  commands: [
+    '',
+    'gitlab',
+    'machine',
+    'chroot',
+    'reaper',
+    'upkeep',
+    'runner',
+    'host',
+    'vm',
+    'tools',
+  ],
   machine: ['', 'vm', 'tools'],
   vm: ['', 'tools'],
   chroot: ['', 'tools'],
