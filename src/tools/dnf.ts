@@ -68,6 +68,6 @@ export async function installWithDnf(
   } catch (cause) {
     if (!(cause instanceof CommandError)) throw cause;
     const sentence = cause.message.replace(/^unshare /, 'dnf ');
-    throw new CommandError(sentence, { ...cause.command, argv }, { cause });
+    throw new CommandError(sentence, { ...cause.command, argv });
   }
 }
