@@ -3,8 +3,9 @@
  * killed; here whatever they do goes with them, and they go with us.
  */
 import { createInterface } from 'node:readline';
-import { CommandError, Stopped } from '../errors.ts';
+import { CommandError, HostError, Stopped } from '../errors.ts';
 import { start, type Started } from './exec.ts';
+import { findProgram } from './find-program.ts';
 
 const TAIL_LINES = 12;
 /** The first process of a PID namespace gets no signal that it does not catch, pid_namespaces(7). */
@@ -38,13 +39,15 @@ const CONFINEMENT = [
 
 /**
  * Runs a program to its end, without a time limit.
- * @throws CommandError with the last lines of its output, Stopped when `signal` ended it.
+ * @throws CommandError with the last lines of its output, HostError when it is not there, Stopped
+ *   when `signal` ended it.
  */
 export async function runConfined(
   tool: string,
   args: readonly string[],
   how: ConfinedRun,
 ): Promise<void> {
+  if ((await findProgram(tool)) === undefined) throw missingTool(tool);
   const startedAt = performance.now();
   const child = await start('setpriv', [...CONFINEMENT, tool, ...args], {
     stdin: how.lockFd,
@@ -75,6 +78,15 @@ export async function runConfined(
     timedOutAfterSec: undefined,
     stderrTail: tail.join('\n'),
     durationMs: performance.now() - startedAt,
+  });
+}
+
+/** Packages of Debian that are not called like the program. */
+const PACKAGES: Readonly<Record<string, string>> = { 'systemd-nspawn': 'systemd-container' };
+
+function missingTool(tool: string): HostError {
+  return new HostError(`"${tool}" is not installed on this host.`, {
+    hint: `Install the package "${PACKAGES[tool] ?? tool}".`,
   });
 }
 

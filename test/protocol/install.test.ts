@@ -64,7 +64,7 @@ it('installs a program that runs, and ends with one line', async () => {
 it('makes a package without a timer that runs, and says how it gets to run', async () => {
   const { stdout } = await script('install');
   expect(stdout).toMatch(
-    /^Not done here: "systemctl enable --now nspawn-runner-reap\.timer", which /m,
+    /^Not done here: "systemctl enable --now nspawn-runner-reap\.timer nspawn-runner-chroots\.timer", which /m,
   );
   expect((await files()).filter((name) => name.includes('.wants/'))).toEqual([]);
 });
