@@ -8,7 +8,8 @@ import type { MachineEnd } from './outcome.ts';
 const LINES = 30;
 const POLL_MS = 100;
 const STOP_WAIT_MS = 15_000;
-const JOURNAL_ATTEMPTS = 5;
+/** On a busy host its last words come seconds later. */
+const JOURNAL_ATTEMPTS = 30;
 /** systemd-nspawn(1) "EXIT STATUS": the machine asked for a reboot. */
 const REBOOT_STATUS = '133';
 
