@@ -49,7 +49,7 @@ async function makers(work) {
 
 async function bareArguments(work) {
   const { loadRecipe, aptSources, bootstrapArguments } = await makers(work);
-  const places = { recipeDirs: [join(root, 'rootfs-recipes')], playbookDirs: [] };
+  const places = { recipeDirs: [join(root, 'rootfs-recipes')], playbookDirs: [], shippedDirs: [] };
   const { source, packages } = await loadRecipe(RECIPE, places);
   const { suite, aptOptions } = source;
   const [target, sourcesFile] = [join(work, 'bare'), join(work, 'bare.sources')];
