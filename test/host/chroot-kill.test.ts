@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findChroot } from '../../src/chroot/store.ts';
 import { listTree } from '../../src/chroot/tree-digest.ts';
 import { fuzz } from '../unit/fuzz.ts';
-import { waitFor } from './driver.ts';
+import { SWEEP_MS, waitFor } from './driver.ts';
 import { hostState, leftSince, type HostState } from './host-state.ts';
 import { quietHost } from './quiet-host.ts';
 import { explain, reap } from './reap.ts';
@@ -19,8 +19,8 @@ import { SmallChroots, STAMPS, type StartedProgram } from './small-chroots.ts';
 const POINTS = Number(process.env['NSPAWN_RUNNER_CHROOT_KILLS'] ?? 9);
 const PACKAGE_POINTS = Math.max(2, Math.ceil(POINTS / 12));
 const NAME = 'killed';
-/** Longer than a killed program takes to take its children with it. */
-const END_MS = 5_000;
+/** Longer than a killed program takes to take its children with it, also when it waits for the disk. */
+const END_MS = 30_000;
 
 const random = fuzz(`${POINTS} killed builds`);
 let chroots: SmallChroots;
@@ -106,11 +106,13 @@ async function content(withStamps = true): Promise<string> {
 async function nothingIsLeft(): Promise<void> {
   expect(await chroots.unfinished(NAME)).toEqual([]);
   // What is in the trash is swept at its own pace, by processes that name the state directory.
-  const isEmpty = async (): Promise<boolean> =>
-    (await chroots.leftOfJobs()).length === 0 && (await chroots.traces()).length === 0;
-  await waitFor('jobs to go', isEmpty).catch(() => undefined);
-  expect(await chroots.traces()).toEqual([]);
-  expect(await chroots.leftOfJobs()).toEqual([]);
+  const left = async (): Promise<readonly string[]> => [
+    ...(await chroots.traces()),
+    ...(await chroots.leftOfJobs()),
+  ];
+  const isEmpty = async (): Promise<boolean> => (await left()).length === 0;
+  await waitFor('jobs to go', isEmpty, SWEEP_MS).catch(() => undefined);
+  expect(await left()).toEqual([]);
   expect(await leftSince(before)).toEqual([]);
 }
 
@@ -199,7 +201,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
       const startedAt = performance.now();
       const ended = await build.ended;
       note(build);
-      expect(performance.now() - startedAt).toBeLessThan(10_000);
+      expect(performance.now() - startedAt).toBeLessThan(30_000);
       await nothingIsLeft();
       if (ended.exitCode === 0) {
         expect((await chroots.current(NAME)).version).not.toBe(old.version);

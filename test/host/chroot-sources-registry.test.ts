@@ -79,7 +79,7 @@ describe.runIf(await hasSourcePackages('docker-registry', 'skopeo', 'umoci', 'zs
       const before = await upstreamState(sourceOf(), site);
       const startedAt = performance.now();
       expect(await upstreamState(sourceOf(), site)).toBe(before);
-      expect(performance.now() - startedAt).toBeLessThan(5_000);
+      expect(performance.now() - startedAt).toBeLessThan(60_000);
       await push('third');
       const after = await upstreamState(sourceOf(), site);
       expect(after).toMatch(/^[0-9a-f]{64}$/);

@@ -85,7 +85,7 @@ describe.concurrent('a canceled script', () => {
     // What is left running belongs to the job until the machine goes.
     expect(job.text('after_script')).toMatch(/\n2\n/);
     const { startedMs, endedMs } = callOf(job, 'build_script') ?? { startedMs: 0, endedMs: 1e9 };
-    expect(endedMs - startedMs).toBeLessThan(10_000);
+    expect(endedMs - startedMs).toBeLessThan(100_000);
   });
 
   it('is not shown: not in the log, not in any list of processes', async () => {

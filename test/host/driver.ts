@@ -10,6 +10,11 @@ import { machineName } from '../../src/machine/names.ts';
 export const BUNDLE = join(import.meta.dirname, '../../dist/nspawn-runner.cjs');
 export const STATE_DIR = '/var/lib/nspawn-runner';
 const ORIGIN = 'gitlab.example.com';
+/** The trash is swept in idle time: beside other work that takes long. */
+export const SWEEP_MS = 60_000;
+const SAYS_MS = 60_000;
+/** Bytes in which `says` finds its line: a script may write hundreds of megabytes. */
+const SAID_MAX = 65_536;
 
 export interface StageResult {
   /** 128 and the signal's number where a signal ended the driver. */
@@ -26,6 +31,8 @@ export interface RunningStage {
   readonly result: Promise<StageResult>;
   /** SIGTERM to the driver's whole process group, as GitLab Runner sends it. */
   signalGroup(signal: NodeJS.Signals): void;
+  /** Waits for a line of its standard output. */
+  says(line: string): Promise<void>;
 }
 
 export interface DriverJobOptions {
@@ -122,7 +129,14 @@ export class DriverJob {
       ),
       durationMs: performance.now() - startedAt,
     }));
-    return { pid, result, signalGroup: (signal) => process.kill(-pid, signal) };
+    let [said, isOver] = ['\n', false];
+    child.stdout.on('data', (chunk: Buffer) => {
+      if (said.length < SAID_MAX) said += chunk.toString();
+    });
+    void result.then(() => (isOver = true));
+    const says = (line: string): Promise<void> =>
+      waitFor(line, () => isOver || said.includes(`\n${line}\n`), SAYS_MS);
+    return { pid, result, says, signalGroup: (signal) => process.kill(-pid, signal) };
   }
 
   prepare(): Promise<StageResult> {
@@ -158,7 +172,7 @@ type JobsPlace = Pick<DriverJob, 'machine' | 'directory'>;
 
 /** What the host still has of a job; the sweep of the trash gets a moment. */
 export async function leftovers(job: JobsPlace): Promise<string[]> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + SWEEP_MS;
   for (;;) {
     const left = await leftoversNow(job);
     if (left.length === 0 || performance.now() > end) return left;

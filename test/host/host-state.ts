@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { slicePath } from '../../src/machine/cgroup.ts';
 import { SLICE } from '../../src/machine/names.ts';
 import { parseProperties } from '../../src/tools/systemctl.ts';
-import { STATE_DIR } from './driver.ts';
+import { STATE_DIR, SWEEP_MS } from './driver.ts';
 import { leftProcesses, mountTables } from './host-processes.ts';
 
 const OURS = /nsr1-|nspawn-runner-|custom-executor/;
@@ -80,7 +80,7 @@ export async function leftSince(
   before: HostState,
   {
     ignore = [],
-    timeoutMs = 10_000,
+    timeoutMs = SWEEP_MS,
   }: { ignore?: readonly string[] | (() => readonly string[]); timeoutMs?: number } = {},
 ): Promise<string[]> {
   const end = performance.now() + timeoutMs;

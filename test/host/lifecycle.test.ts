@@ -182,7 +182,7 @@ describe('cleanup', () => {
       'systemd-run --quiet --unit=stubborn --property=TimeoutStopSec=60 sh -c \'trap "" TERM; sleep 300\'',
     );
     const { durationMs } = await job.cleanup();
-    expect(durationMs).toBeLessThan(6_000);
+    expect(durationMs).toBeLessThan(45_000);
     await job.dispose();
   });
 });

@@ -55,7 +55,7 @@ describe('a job that its cleanup ends', () => {
     ],
     [
       'has a driver that is killed',
-      { script: ['echo up; sleep 300'], killDriverAt: { stage: 'build_script', afterMs: 500 } },
+      { script: ['echo up; sleep 300'], killDriverAt: { log: /^up$/m } },
       ['failed', 'runner_system_failure', undefined],
     ],
   ])('%s', async (_, options, end) => {
@@ -119,7 +119,7 @@ describe('a runner that is killed', () => {
     ['cleanup', { stage: 'cleanup', afterMs: 40 }],
   ])('with its driver in %s, and started anew: one reap takes all', async (_, at) => {
     const before = await hostState();
-    const dead = await killedRunner(at, 'driver and runner', 'sleep 300 & sleep 1');
+    const dead = await killedRunner(at, 'driver and runner', 'sleep 300 & sleep 3');
     const living = await startHostJob({ script: ['echo up; sleep 4; echo still here'] });
     await waitFor('the next job runs', () => /^up$/m.test(living.log()));
     const { status, report, about, stderr } = await reap();
@@ -137,8 +137,8 @@ describe('a runner that is killed', () => {
   it('alone, and its driver lives on: nothing is touched until the stage has ended', async () => {
     const before = await hostState();
     // The stage ends the script of a Runner that is gone; this one makes it wait for that.
-    const script = 'trap "" TERM; sleep 300';
-    const dead = await killedRunner({ stage: 'build_script', afterMs: 1_500 }, 'runner', script);
+    const script = 'trap "" TERM; echo trapped; sleep 300';
+    const dead = await killedRunner({ line: 'trapped' }, 'runner', script);
     const during = await reap();
     expect(during.status).toBe(0);
     const [machine] = during.about(dead.machine).filter(({ kind }) => kind === 'machine');
@@ -156,11 +156,7 @@ describe('a runner that is killed', () => {
 
   it('and what its job left on the host, marked as the job’s, goes too; a living job’s does not', async () => {
     const before = await hostState();
-    const dead = await killedRunner(
-      { stage: 'build_script', afterMs: 1_000 },
-      'driver and runner',
-      'sleep 300',
-    );
+    const dead = await killedRunner({ line: 'up' }, 'driver and runner', 'echo up; sleep 300');
     const { tag } = JSON.parse(await readFile(join(dead.directory, 'record.json'), 'utf8')) as {
       tag: string;
     };

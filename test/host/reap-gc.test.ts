@@ -59,7 +59,7 @@ async function killedRunner(program?: string): Promise<SeparateRunner> {
       ...{ script: SCRIPT, variables },
       ...(program === undefined ? {} : { program: [process.execPath, program] }),
     },
-    kill: { at: { stage: 'build_script', afterMs: 1_500 }, whom: 'driver and runner' },
+    kill: { at: { line: 'begun' }, whom: 'driver and runner' },
   });
   await runner.says(/^begun$/m);
   await runner.gone;

@@ -12,7 +12,8 @@ export interface RunnerOrder {
   readonly kill?: { readonly at: KillMoment; readonly whom: Victim } | undefined;
 }
 
-export type KillMoment = Extract<Moment, { readonly stage: string }>;
+/** What JSON can hold of a moment; `line` is a whole line of the job log. */
+export type KillMoment = Extract<Moment, { readonly stage: string }> | { readonly line: string };
 
 /** `driver` is the whole process group of the call under way. */
 export type Victim = 'driver' | 'runner' | 'driver and runner';
@@ -34,7 +35,7 @@ async function runOrder({ job, kill }: RunnerOrder): Promise<void> {
       ? []
       : [
           {
-            at: kill.at,
+            at: 'line' in kill.at ? { log: new RegExp(`^${kill.at.line}$`, 'm') } : kill.at,
             act: ({ signalDriver }: { signalDriver: (signal: NodeJS.Signals) => boolean }) => {
               if (kill.whom !== 'runner') signalDriver('SIGKILL');
               tell({ type: 'kill', stage: currentStage() });

