@@ -8,7 +8,7 @@ import type { MachineEnd } from './outcome.ts';
 const LINES = 30;
 const POLL_MS = 100;
 const STOP_WAIT_MS = 15_000;
-/** On a busy host its last words come seconds later. */
+/** The journal is no promise: a machine's last words may never come, and its end is told all the same. */
 const JOURNAL_ATTEMPTS = 30;
 /** systemd-nspawn(1) "EXIT STATUS": the machine asked for a reboot. */
 const REBOOT_STATUS = '133';
