@@ -2,8 +2,8 @@
 //
 //   node scripts/bench-chroot.mjs ROUNDS [--json]
 //
-// Makes chroots in a state directory of its own, from the mirror that recipes name. Where systemd
-// does not run no tree is tried in a machine, and no job is prepared.
+// Makes chroots in a state directory of its own. Where systemd does not run no tree is tried in a
+// machine, and no job is prepared.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -27,6 +27,8 @@ const RECIPE = 'debian-12';
 /** What an update with nothing to do may take. */
 const ALLOWANCE_MS = 2000;
 const PREPARES = 5;
+/** The state directory of all but the measured `create`. */
+const STATE = 'state';
 const hasSystemd = existsSync('/run/systemd/system');
 
 /** The program's own sources and arguments for mmdebstrap; Node 20 does not read TypeScript. */
@@ -47,37 +49,61 @@ async function makers(work) {
   return import(pathToFileURL(outfile));
 }
 
-async function bareArguments(work) {
+/** Makes the arguments of bare mmdebstrap for a target, with the sources that `mirror` stands for. */
+async function bareArguments(work, mirror) {
   const { loadRecipe, aptSources, bootstrapArguments } = await makers(work);
   const places = { recipeDirs: [join(root, 'rootfs-recipes')], playbookDirs: [], shippedDirs: [] };
   const { source, packages } = await loadRecipe(RECIPE, places);
   const { suite, aptOptions } = source;
-  const [target, sourcesFile] = [join(work, 'bare'), join(work, 'bare.sources')];
-  writeFileSync(sourcesFile, aptSources(source, undefined));
-  return { target, args: bootstrapArguments({ suite, target, sourcesFile, packages, aptOptions }) };
+  const sourcesFile = join(work, 'bare.sources');
+  writeFileSync(sourcesFile, aptSources(source, mirror));
+  return (target) => bootstrapArguments({ suite, target, sourcesFile, packages, aptOptions });
 }
 
-const chroot = (work, ...args) =>
-  time(process.execPath, [program, 'chroot', ...args, `--settings=${join(work, 'settings.yaml')}`])
-    .ms;
+const settingsOf = (work, state) => join(work, `${state}.yaml`);
 
-function oneCreate(work, { target, args }, first) {
+function makeState(work, state, mirror) {
+  const dirs = [join(work, 'recipes'), join(root, 'rootfs-recipes')];
+  const lines = [
+    `state_dir: ${join(work, state)}`,
+    `recipe_dirs: [${dirs.join(', ')}]`,
+    'minimum_free_space: 1G',
+  ];
+  if (mirror !== undefined) lines.push(`apt_mirror: ${mirror}`);
+  writeFileSync(settingsOf(work, state), `${lines.join('\n')}\n`);
+}
+
+const chroot = (work, state, ...args) =>
+  time(process.execPath, [program, 'chroot', ...args, `--settings=${settingsOf(work, state)}`]).ms;
+
+/** Who goes first changes from round to round. */
+async function inTurn(round, ours, yardstick) {
+  if (round % 2 === 0) return { ours: await ours(), yardstick: await yardstick() };
+  const first = await yardstick();
+  return { ours: await ours(), yardstick: first };
+}
+
+/**
+ * Nothing is removed before the end: ext4 without a journal looks past every inode that was freed in
+ * the last minutes (recently_deleted in fs/ext4/ialloc.c), and a tree that is made after the removal
+ * of another can take half as long again.
+ */
+function oneCreate(work, mirror, bare, round) {
+  const state = `round-${round}`;
+  makeState(work, state, mirror);
   // What the program sets for it too.
   const env = { TMPDIR: work, LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' };
-  const bare = () => {
-    const { ms } = time('mmdebstrap', args, { env: { ...process.env, ...env } });
-    rmSync(target, { recursive: true });
-    return ms;
-  };
-  // Else the time would be that of a removal too.
-  chroot(work, 'remove', RECIPE);
-  const create = () => chroot(work, 'create', RECIPE);
-  if (first === 'ours') return { ours: create(), yardstick: bare() };
-  const yardstick = bare();
-  return { ours: create(), yardstick };
+  const args = bare(join(work, `bare-${round}`));
+  time('sync', []);
+  return inTurn(
+    round,
+    () => chroot(work, state, 'create', RECIPE),
+    () => time('mmdebstrap', args, { env: { ...process.env, ...env } }).ms,
+  );
 }
 
-const currentTree = (work, name) => realpathSync(join(work, 'state/chroots', name, 'current/tree'));
+const currentTree = (work, name) =>
+  realpathSync(join(work, STATE, 'chroots', name, 'current/tree'));
 
 /** Two chroots that jobs can use and that are made in a moment. */
 function makeSmall(work) {
@@ -94,7 +120,7 @@ function makeSmall(work) {
   ]);
   for (const name of ['one', 'two']) {
     writeFileSync(join(work, `recipes/${name}.yaml`), `tar: {location: ${archive}}\nkeep: 0\n`);
-    chroot(work, 'create', name);
+    chroot(work, STATE, 'create', name);
   }
 }
 
@@ -103,7 +129,7 @@ async function whileUpdating(work, name, what) {
   const [stop, failed] = [join(work, 'stop'), join(work, 'failed')];
   const script =
     'stop=$1 failed=$2; shift 2; until [ -e "$stop" ]; do "$@" 2>"$failed.log" || { touch "$failed"; exit; }; done';
-  const settings = `--settings=${join(work, 'settings.yaml')}`;
+  const settings = `--settings=${settingsOf(work, STATE)}`;
   const update = [process.execPath, program, 'chroot', 'update', '--rebuild', name, settings];
   const loop = spawn('sh', ['-c', script, 'sh', stop, failed, ...update], { stdio: 'ignore' });
   const ended = once(loop, 'exit');
@@ -119,7 +145,7 @@ async function whileUpdating(work, name, what) {
 
 function prepares(work) {
   const each = Array.from({ length: PREPARES }, () => {
-    const job = makeJob(work, { name: 'one' }, join(work, 'settings.yaml'));
+    const job = makeJob(work, { name: 'one' }, settingsOf(work, STATE));
     const { ms } = ours(job, 'prepare');
     ours(job, 'cleanup');
     return ms;
@@ -127,12 +153,9 @@ function prepares(work) {
   return median(each);
 }
 
-async function onePrepare(work, first) {
-  const same = () => whileUpdating(work, 'one', () => prepares(work));
-  const other = () => whileUpdating(work, 'two', () => prepares(work));
-  if (first === 'ours') return { ours: await same(), yardstick: await other() };
-  const yardstick = await other();
-  return { ours: await same(), yardstick };
+function onePrepare(work, round) {
+  const whileOf = (name) => () => whileUpdating(work, name, () => prepares(work));
+  return inTurn(round, whileOf('one'), whileOf('two'));
 }
 
 function lines({ creates, nothing, switches }) {
@@ -156,39 +179,51 @@ function tell(what, round, { ours: mine, yardstick }) {
   process.stderr.write(`${what}, round ${round + 1}: ${a} ms, yardstick ${b} ms\n`);
 }
 
-async function measureAll(work, count) {
-  const bare = await bareArguments(work);
-  // Once for the package caches on the way, and for what a first run of anything costs.
-  chroot(work, 'create', RECIPE);
+async function measureAll(work, count, mirror) {
+  const bare = await bareArguments(work, mirror);
+  // Asks the real mirror: its answer is a part of what an operator waits for.
+  makeState(work, STATE);
+  chroot(work, STATE, 'create', RECIPE);
+  // Once for the mirror's cache, and for what a first run of anything costs.
+  await oneCreate(work, mirror, bare, 'warm');
   const [creates, nothing, switches] = [[], [], []];
-  const first = (round) => (round % 2 === 0 ? 'ours' : 'yardstick');
   for (let round = 0; round < count; round++) {
-    const one = oneCreate(work, bare, first(round));
+    const one = await oneCreate(work, mirror, bare, round);
     tell('create', round, one);
     creates.push(one);
-    nothing.push({ ours: chroot(work, 'update', RECIPE), yardstick: ALLOWANCE_MS });
+    nothing.push({ ours: chroot(work, STATE, 'update', RECIPE), yardstick: ALLOWANCE_MS });
   }
   if (!hasSystemd) return lines({ creates, nothing, switches });
   makeSmall(work);
   for (let round = 0; round < count; round++) {
-    const one = await onePrepare(work, first(round));
+    const one = await onePrepare(work, round);
     tell('prepare', round, one);
     switches.push(one);
   }
   return lines({ creates, nothing, switches });
 }
 
+/** Every package is read from a warm cache, so that the network's pace is no part of the ratio. */
+async function startMirror(work) {
+  const cache = join(work, 'cache');
+  mkdirSync(cache);
+  const mirror = spawn(process.execPath, [join(root, 'scripts/bench-mirror.mjs'), cache], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const [port] = await once(mirror.stdout, 'data');
+  return { mirror, url: `http://127.0.0.1:${String(port).trim()}/debian` };
+}
+
 const [rounds = '', ...options] = process.argv.slice(2);
 const work = mkdtempSync('/var/lib/nspawn-runner-bench-');
+chmodSync(work, 0o755);
+mkdirSync(join(work, 'recipes'));
+const { mirror, url } = await startMirror(work);
 try {
-  chmodSync(work, 0o755);
-  mkdirSync(join(work, 'recipes'));
-  const dirs = [join(work, 'recipes'), join(root, 'rootfs-recipes')];
-  const settings = `state_dir: ${join(work, 'state')}\nrecipe_dirs: [${dirs.join(', ')}]\n`;
-  writeFileSync(join(work, 'settings.yaml'), `${settings}minimum_free_space: 1G\n`);
-  const found = await measureAll(work, Number(rounds));
+  const found = await measureAll(work, Number(rounds), url);
   const isJson = options.includes('--json');
   process.stdout.write(`${isJson ? JSON.stringify(found, undefined, 2) : table(found)}\n`);
 } finally {
+  mirror.kill();
   spawnSync('rm', ['--recursive', '--force', '--one-file-system', '--', work]);
 }
