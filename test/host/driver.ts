@@ -214,7 +214,7 @@ export async function isUp(job: DriverJob): Promise<boolean> {
 export async function waitFor(
   what: string,
   condition: () => Promise<boolean> | boolean,
-  timeoutMs = 20_000,
+  timeoutMs = SWEEP_MS,
 ): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!(await condition())) {

@@ -47,8 +47,8 @@ describe('cancel', () => {
   it('in prepare is a job failure when the driver then says so', async () => {
     const driver = await standIn();
     const job = await driver.run({
-      env: { ACT_prepare: 'trap "exit 1" TERM; sleep 60 & wait' },
-      cancelAt: { stage: 'prepare', afterMs: 100 },
+      env: { ACT_prepare: 'trap "exit 1" TERM; echo trapped; sleep 60 & wait' },
+      cancelAt: { log: /^trapped$/m },
     });
     expect(job).toMatchObject({ status: 'canceled', failureReason: 'script_failure' });
   });
@@ -84,9 +84,9 @@ describe('abort', () => {
   it('begins cleanup beside a stage that does not end in time', async () => {
     const driver = await standIn();
     const job = await driver.run({
-      env: { ACT_build_script: 'trap "" TERM; sleep 2; exit 0' },
+      env: { ACT_build_script: 'trap "" TERM; echo trapped; sleep 2; exit 0' },
       timing: { abortWaitSec: 0.3, gracefulKillSec: 20 },
-      abortAt: { stage: 'build_script', afterMs: 100 },
+      abortAt: { log: /^trapped$/m },
     });
     expect(job.names).toEqual([...TO_SCRIPT.slice(0, 4), 'cleanup']);
     expect(job.events.some(({ type }) => type === 'abort-wait-over')).toBe(true);
@@ -183,9 +183,9 @@ describe('processes and pipes', () => {
   it('gives up on pipes that outlive KILL', async () => {
     const driver = await standIn();
     const job = await driver.run({
-      env: { ACT_build_script: 'setsid sleep 5 & sleep 60' },
+      env: { ACT_build_script: 'setsid sh -c "echo apart; sleep 5" & sleep 60' },
       timing: { gracefulKillSec: 0.2, forceKillSec: 0.2 },
-      cancelAt: { stage: 'build_script', afterMs: 200 },
+      cancelAt: { log: /^apart$/m },
     });
     const build = job.stages.find(({ script }) => script === 'build_script');
     expect(JSON.stringify(build?.verdict)).toMatch(
@@ -197,10 +197,10 @@ describe('processes and pipes', () => {
   it('TERM reaches the whole group at once', async () => {
     const driver = await standIn();
     const act =
-      '(trap "echo child >&2; exit 0" TERM; sleep 60 & wait) & trap "echo leader >&2; wait; exit 2" TERM; wait';
+      'trap "echo leader >&2; wait; exit 2" TERM; (trap "echo child >&2; exit 0" TERM; echo ready; sleep 60 & wait) & wait';
     const job = await driver.run({
       env: { ACT_build_script: act },
-      cancelAt: { stage: 'build_script', afterMs: 200 },
+      cancelAt: { log: /^ready$/m },
     });
     const said = job.text('build_script', 'stderr');
     expect(said).toContain('child');
