@@ -9,9 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findChroot } from '../../src/chroot/store.ts';
 import { listTree } from '../../src/chroot/tree-digest.ts';
 import { fuzz } from '../unit/fuzz.ts';
-import { SWEEP_MS, waitFor } from './driver.ts';
-import { hostState, leftSince, type HostState } from './host-state.ts';
-import { quietHost } from './quiet-host.ts';
+import { waitFor } from './driver.ts';
 import { explain, reap } from './reap.ts';
 import { SmallChroots, STAMPS, type StartedProgram } from './small-chroots.ts';
 
@@ -24,7 +22,6 @@ const END_MS = 30_000;
 
 const random = fuzz(`${POINTS} killed builds`);
 let chroots: SmallChroots;
-let before: HostState;
 const places = new Map<string, number>();
 /** What an update says as it begins each of its steps; before the first it starts. */
 const STEPS = [
@@ -51,8 +48,6 @@ const points = Array.from({ length: POINTS }, (_, index): Point => ({
 }));
 
 beforeAll(async () => {
-  await quietHost();
-  before = await hostState();
   chroots = await SmallChroots.create();
   await chroots.writeRecipe(NAME);
   await chroots.succeed('create', NAME);
@@ -105,15 +100,7 @@ async function content(withStamps = true): Promise<string> {
 
 async function nothingIsLeft(): Promise<void> {
   expect(await chroots.unfinished(NAME)).toEqual([]);
-  // What is in the trash is swept at its own pace, by processes that name the state directory.
-  const left = async (): Promise<readonly string[]> => [
-    ...(await chroots.traces()),
-    ...(await chroots.leftOfJobs()),
-  ];
-  const isEmpty = async (): Promise<boolean> => (await left()).length === 0;
-  await waitFor('jobs to go', isEmpty, SWEEP_MS).catch(() => undefined);
-  expect(await left()).toEqual([]);
-  expect(await leftSince(before)).toEqual([]);
+  expect(await chroots.left()).toEqual([]);
 }
 
 async function reaped(): Promise<void> {

@@ -3,8 +3,6 @@ import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { host } from './driver.ts';
-import { hostState, leftSince, type HostState } from './host-state.ts';
-import { quietHost } from './quiet-host.ts';
 import { SmallChroots, type Ended } from './small-chroots.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
@@ -13,20 +11,16 @@ const NAME = 'life';
 const CHILD = 'child';
 
 let chroots: SmallChroots;
-let before: HostState;
 
 beforeAll(async () => {
-  await quietHost();
-  before = await hostState();
   chroots = await SmallChroots.create();
   await chroots.writeRecipe(NAME);
   await chroots.succeed('create', NAME);
 });
 afterAll(() => chroots.dispose());
 afterEach(async () => {
-  expect(await leftSince(before)).toEqual([]);
   expect(await chroots.unfinished(NAME)).toEqual([]);
-  expect(await chroots.traces()).toEqual([]);
+  expect(await chroots.left()).toEqual([]);
 });
 
 const versionOf = async (name = NAME): Promise<string> => (await chroots.current(name)).version;

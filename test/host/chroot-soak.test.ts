@@ -17,8 +17,6 @@ import type { RunningJob } from '../../src/runner/engine.ts';
 import { startJob, type EmulatedResult, type Happening } from '../runner-emulator.ts';
 import { fuzz } from '../unit/fuzz.ts';
 import { newProject } from './host-job.ts';
-import { hostState, leftSince, type HostState } from './host-state.ts';
-import { quietHost } from './quiet-host.ts';
 import { explain, reap } from './reap.ts';
 import { SmallChroots, STAMPS } from './small-chroots.ts';
 
@@ -30,22 +28,17 @@ const NAME = 'stamped';
 
 const random = fuzz(`soak of ${JOBS} jobs`);
 let chroots: SmallChroots;
-let before: HostState;
 const stamps = new Map<string, string>();
 
 beforeAll(async () => {
-  await quietHost();
-  before = await hostState();
   chroots = await SmallChroots.create();
   await chroots.writeRecipe(NAME);
   await chroots.succeed('create', NAME);
 });
 afterAll(() => chroots.dispose());
 afterEach(async () => {
-  expect(await leftSince(before)).toEqual([]);
-  expect(await chroots.leftOfJobs()).toEqual([]);
   expect(await chroots.unfinished(NAME)).toEqual([]);
-  expect(await chroots.traces()).toEqual([]);
+  expect(await chroots.left()).toEqual([]);
 });
 
 /** Says each stamp at the beginning and at the end. */

@@ -7,6 +7,7 @@ import { makeSourceTree, upstreamState } from '../../src/chroot/source-tree.ts';
 import type { DebianSource, FedoraSource, RpmRepository } from '../../src/chroot/source.ts';
 import { CommandError } from '../../src/errors.ts';
 import { renderError } from '../../src/render-error.ts';
+import { failure } from './failure.ts';
 import { makeRpmRepository } from './rpm-repository.ts';
 import { hasSourcePackages } from './source-packages.ts';
 import { makeSite, type TestSite } from './source-site.ts';
@@ -19,16 +20,6 @@ beforeEach(async () => {
   site = await makeSite();
 });
 afterEach(() => site.remove());
-
-async function failure(work: Promise<unknown>): Promise<unknown> {
-  const nothing = Symbol('no failure');
-  const error = await work.then(
-    () => nothing,
-    (error: unknown) => error,
-  );
-  expect(error).not.toBe(nothing);
-  return error;
-}
 
 describe.runIf(await hasSourcePackages(...RPM_PACKAGES))('fedora', () => {
   const fedoraOf = (repository: Partial<RpmRepository>): FedoraSource => ({

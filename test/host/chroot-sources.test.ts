@@ -17,6 +17,7 @@ import { makeSourceTree, upstreamState } from '../../src/chroot/source-tree.ts';
 import type { OciSource, TarSource } from '../../src/chroot/source.ts';
 import { CommandError, Stopped } from '../../src/errors.ts';
 import { renderError } from '../../src/render-error.ts';
+import { failure } from './failure.ts';
 import { makeOciLayout } from './oci-layout.ts';
 import { makeSite, type TestSite } from './source-site.ts';
 import { hasSourcePackages } from './source-packages.ts';
@@ -40,16 +41,6 @@ const tarOf = (location: string, more: Partial<TarSource> = {}): TarSource => ({
   stripComponents: 0,
   ...more,
 });
-
-async function failure(work: Promise<unknown>): Promise<unknown> {
-  const nothing = Symbol('no failure');
-  const error = await work.then(
-    () => nothing,
-    (error: unknown) => error,
-  );
-  expect(error).not.toBe(nothing);
-  return error;
-}
 
 /** Told as a build tells it. */
 async function told(work: Promise<unknown>): Promise<string> {

@@ -10,7 +10,6 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readVersionRecord } from '../../src/chroot/version.ts';
 import { borrowChroot } from './borrowed-chroot.ts';
-import { waitFor } from './driver.ts';
 import { runHostJob } from './host-job.ts';
 import { makeOciLayout } from './oci-layout.ts';
 import { SmallChroots } from './small-chroots.ts';
@@ -38,8 +37,7 @@ beforeAll(async () => {
   for (const base of ['debian-12', 'debian-13']) await borrowChroot(place.stateDir, base);
 });
 afterAll(async () => {
-  await waitFor('the sweep', async () => (await place.leftOfJobs()).length === 0);
-  expect(await place.traces()).toEqual([]);
+  expect(await place.left()).toEqual([]);
   await place.dispose();
 }, BUILD_MS);
 

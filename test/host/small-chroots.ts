@@ -6,7 +6,9 @@ import { execa } from 'execa';
 import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findChroot, type Chroot } from '../../src/chroot/store.ts';
-import { BUNDLE, host, STATE_DIR } from './driver.ts';
+import { BUNDLE, host, STATE_DIR, SWEEP_MS, waitFor } from './driver.ts';
+import { hostState, leftSince, type HostState } from './host-state.ts';
+import { quietHost } from './quiet-host.ts';
 
 /** Written by a step of the recipe, the same in each, and another in each version. */
 export const STAMPS = [
@@ -45,9 +47,11 @@ export class SmallChroots {
   readonly stateDir: string;
   readonly settingsFile: string;
   readonly archive: string;
+  readonly #before: HostState;
 
-  private constructor(dir: string) {
+  private constructor(dir: string, before: HostState) {
     this.dir = dir;
+    this.#before = before;
     this.stateDir = join(dir, 'state');
     this.settingsFile = join(dir, 'settings.yaml');
     this.archive = join(dir, 'base.tar');
@@ -55,7 +59,9 @@ export class SmallChroots {
 
   /** Beside the host's own state: an overlay's upper layer cannot be on an overlay. */
   static async create(): Promise<SmallChroots> {
-    const made = new SmallChroots(await mkdtemp('/var/lib/small-chroots-'));
+    await quietHost();
+    const before = await hostState();
+    const made = new SmallChroots(await mkdtemp('/var/lib/small-chroots-'), before);
     await chmod(made.dir, 0o755);
     await mkdir(join(made.dir, 'recipes'));
     const places = `state_dir: ${made.stateDir}\nrecipe_dirs: [${join(made.dir, 'recipes')}]\n`;
@@ -157,6 +163,18 @@ export class SmallChroots {
     });
     const left = mounts.filter((line) => line.includes(this.dir) || line.includes('nsrb-'));
     return [...own, ...left, ...(await Promise.all(nspawn)).flat()];
+  }
+
+  /** What was not there before the first chroot, beside chroots; empty where all is well. */
+  async left(): Promise<readonly string[]> {
+    // The trash is swept at its own pace, by processes that name the state directory.
+    const ours = async (): Promise<readonly string[]> => [
+      ...(await this.leftOfJobs()),
+      ...(await this.traces()),
+    ];
+    const isEmpty = async (): Promise<boolean> => (await ours()).length === 0;
+    await waitFor('the sweep', isEmpty, SWEEP_MS).catch(() => undefined);
+    return [...(await ours()), ...(await leftSince(this.#before))];
   }
 
   async dispose(): Promise<void> {
