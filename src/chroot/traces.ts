@@ -41,7 +41,8 @@ export async function removeTraces(tree: string): Promise<void> {
   const etc = await directoryInTree(tree, '/etc');
   // machine-id(5): empty gives each machine an id of its own, and is no first boot.
   await replaceFile(join(etc, 'machine-id'), '');
-  await forgetPasswordDays(tree);
+  await change(tree, '/etc/shadow', withoutPasswordDays);
+  await change(tree, '/etc/gitconfig', withSortedLfsFilter);
 }
 
 async function removeIn(tree: string, directory: string, names: RegExp): Promise<void> {
@@ -59,12 +60,31 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   await writeFile(path, text, { flag: 'wx', mode: 0o644 });
 }
 
-async function forgetPasswordDays(tree: string): Promise<void> {
-  const place = await resolveInTree(tree, '/etc/shadow');
+async function change(tree: string, path: string, how: (text: string) => string): Promise<void> {
+  const place = await resolveInTree(tree, path);
   const text = await readFile(place, 'utf8').catch(() => undefined);
   if (text === undefined) return;
-  const without = withoutPasswordDays(text);
-  if (without !== text) await writeFile(place, without);
+  const changed = how(text);
+  if (changed !== text) await writeFile(place, changed);
+}
+
+/** git-lfs writes the keys of its filter as its package is installed, in another order each time. */
+export function withSortedLfsFilter(config: string): string {
+  return config.replace(
+    /^(\[filter "lfs"\]\n)((?:\t[a-z]+ = .*[^\\\n]\n)+)/m,
+    (_, head: string, keys: string) => `${head}${sortedByKey(keys)}`,
+  );
+}
+
+/** Values of one key stay in their order: for git-config(1) the last one holds. */
+function sortedByKey(lines: string): string {
+  const key = (line: string): string => line.slice(0, line.indexOf('='));
+  const compare = (a: string, b: string): number =>
+    key(a) < key(b) ? -1 : Number(key(a) > key(b));
+  return lines
+    .split(/(?<=\n)/)
+    .sort(compare)
+    .join('');
 }
 
 /** shadow(5): 99999 days are no limit. */

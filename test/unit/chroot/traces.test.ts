@@ -12,7 +12,11 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { removeTraces, withoutPasswordDays } from '../../../src/chroot/traces.ts';
+import {
+  removeTraces,
+  withoutPasswordDays,
+  withSortedLfsFilter,
+} from '../../../src/chroot/traces.ts';
 
 let dir = '';
 let tree = '';
@@ -107,5 +111,31 @@ describe('withoutPasswordDays', () => {
     ['what is no entry stays', 'a:b\n\n# x', 'a:b\n\n# x'],
   ])('%s', (_, before, after) => {
     expect(withoutPasswordDays(before)).toBe(after);
+  });
+});
+
+describe('withSortedLfsFilter', () => {
+  const sorted = '[filter "lfs"]\n\tclean = c -- %f\n\tprocess = p\n\trequired = true\n';
+
+  it.each([
+    [
+      'the keys of the filter are sorted',
+      '[user]\n\tname = z\n\temail = a\n[filter "lfs"]\n\trequired = true\n\tprocess = p\n\tclean = c -- %f\n[core]\n\tz = 1\n\ta = 2\n',
+      `[user]\n\tname = z\n\temail = a\n${sorted}[core]\n\tz = 1\n\ta = 2\n`,
+    ],
+    ['what is sorted stays', sorted, sorted],
+    [
+      'of one key the last value still holds',
+      '[filter "lfs"]\n\tprocess = z\n\tclean = b\n\tclean = a\n',
+      '[filter "lfs"]\n\tclean = b\n\tclean = a\n\tprocess = z\n',
+    ],
+    [
+      'a value of several lines is left alone',
+      '[filter "lfs"]\n\tprocess = z \\\n\tand = more\n\tclean = a\n',
+      '[filter "lfs"]\n\tprocess = z \\\n\tand = more\n\tclean = a\n',
+    ],
+    ['a file without it stays', '[user]\n\tname = a\n', '[user]\n\tname = a\n'],
+  ])('%s', (_, before, after) => {
+    expect(withSortedLfsFilter(before)).toBe(after);
   });
 });
