@@ -121,7 +121,7 @@ export const SettingsFile = z
         /^(?:virtualbox|vagrant|libvirt|qemu)$/,
         {
           description:
-            'Kinds of virtual machines that a job may leave on this host. Every kind whose tool is installed unless set; an empty list for none.',
+            'Kinds of virtual machines that a job may leave on this host. Every kind whose tool is installed unless set; an empty list for none of them.',
         },
       ),
       virtual_machine_users: listOf('the name of a user', USER_NAME, {
