@@ -1,5 +1,6 @@
 /** Recipe → tree, made aside and put in place with one rename; `current` changes last, or never. */
-import { SettingsError } from '../errors.ts';
+import { dirname } from 'node:path';
+import { HostError, SettingsError } from '../errors.ts';
 import { openTree, withSite, type Site, type SiteRequest } from './build-site.ts';
 import {
   installPackages,
@@ -15,10 +16,10 @@ import { putInPlace, type Trial } from './put-in-place.ts';
 import { recipeDigest } from './recipe-digest.ts';
 import type { Recipe } from './recipe.ts';
 import { makeSourceTree } from './source-tree.ts';
-import type { Chroot } from './store.ts';
+import { findChroot, type Chroot } from './store.ts';
 import { copyTree } from './tree-storage.ts';
 import { mergeImageSettings } from './image-settings.ts';
-import type { VersionRecord } from './version.ts';
+import { readVersionRecord, type VersionRecord } from './version.ts';
 
 export interface BuildRequest extends Omit<SiteRequest, 'name'> {
   readonly recipe: Recipe;
@@ -69,22 +70,36 @@ export async function buildChroot(request: BuildRequest): Promise<Chroot> {
  * what the recipe says of users, files and units; its playbook is played again, its script is not.
  * @throws as buildChroot.
  */
-export async function refreshChroot(
-  request: BuildRequest,
-  current: { readonly chroot: Chroot; readonly record: VersionRecord },
-): Promise<Chroot> {
+export async function refreshChroot(request: BuildRequest): Promise<Chroot> {
   const { recipe } = request;
   return withSite({ ...request, name: recipe.name }, async (site) => {
-    site.progress.step(`copying version ${current.chroot.version}`);
-    await copyTree(current.chroot.path, site.tree, site.how);
+    // Only under the lock is it the one that jobs use: a login may have ended a moment ago.
+    const { chroot, record } = await currentVersion(site);
+    site.progress.step(`copying version ${chroot.version}`);
+    await copyTree(chroot.path, site.tree, site.how);
     await upgradePackages(site, recipe);
-    const { source: facts, environment, recipe: madeBy, parent } = current.record;
+    const { source: facts, environment, recipe: madeBy, parent } = record;
     // What has changed in these since then is still for a rebuild to do.
     const from: MadeFrom = {
       ...(madeBy === undefined ? {} : { recipe: madeBy }),
       ...(parent === undefined ? {} : { parent }),
     };
-    return finishVersion(site, request, { facts, environment, from, origin: 'refresh' });
+    // What somebody brought is not to be replaced by the next nightly update, update-decision.ts.
+    const isBrought = madeBy === undefined && ['import', 'login'].includes(record.origin);
+    const origin = isBrought ? 'import' : 'refresh';
+    return finishVersion(site, request, { facts, environment, from, origin });
+  });
+}
+
+async function currentVersion({
+  stateDir,
+  name,
+}: Site): Promise<{ readonly chroot: Chroot; readonly record: VersionRecord }> {
+  const chroot = await findChroot(stateDir, name);
+  const record = chroot && (await readVersionRecord(dirname(chroot.path)));
+  if (chroot !== undefined && record !== undefined) return { chroot, record };
+  throw new HostError(`Chroot "${name}" was removed or replaced while its update began.`, {
+    hint: 'Try again.',
   });
 }
 
@@ -109,7 +124,7 @@ type MadeFrom = Pick<VersionRecord, 'recipe' | 'parent'>;
 
 interface Finish extends Omit<Start, 'packagesInstalled'> {
   readonly from: MadeFrom;
-  readonly origin: 'build' | 'refresh';
+  readonly origin: 'build' | 'refresh' | 'import';
 }
 
 async function finishVersion(

@@ -14,6 +14,8 @@ import { freeSpace, makeTreeDirectory, removeTreeDirectory } from './tree-storag
 export interface ImportRun extends ConfinedRun {
   /** Names the step for people. */
   readonly step: (text: string) => void;
+  /** What the whole file must have, as sha256sum(1) has it; any when undefined. */
+  readonly sha256?: string | undefined;
 }
 
 /**
@@ -29,7 +31,7 @@ export async function unpackExport(
   await requireZstd();
   const before = await identityOf(file);
   how.step('checking the export');
-  await checkSeal(file);
+  expectSum(file, (await checkSeal(file)).sha256, how.sha256);
   const checked = await readMembers(file, how.signal);
   await expectRoom(checked, building);
   const tree = join(building, EXPORT_TREE);
@@ -73,6 +75,14 @@ async function readMembers(file: string, signal: AbortSignal): Promise<CheckedEx
     }
     throw error;
   }
+}
+
+function expectSum(file: string, found: string, expected: string | undefined): void {
+  if (expected === undefined || found === expected.toLowerCase()) return;
+  throw new SettingsError(`"${file}" is not the file that --sha256 names.`, {
+    details: [`Expected ${expected.toLowerCase()}.`, `Found    ${found}.`],
+    hint: 'Copy it once more, or correct the number.',
+  });
 }
 
 async function expectRoom({ bytes, entries }: CheckedExport, place: string): Promise<void> {

@@ -69,7 +69,9 @@ function afterPackages(facts: UpdateFacts, before: string | undefined): UpdateDe
 
 /** A new image replaces all of the old; in the same one, only a refresh finds newer packages. */
 function afterImage(facts: UpdateFacts, before: string | undefined): UpdateDecision {
-  if (facts.upstream !== undefined && facts.upstream !== before) {
+  // An export does not bring along what its host saw.
+  const isKnown = before !== undefined || facts.current?.isImport !== true;
+  if (isKnown && facts.upstream !== undefined && facts.upstream !== before) {
     return { action: 'rebuild', reason: 'its source has changed' };
   }
   if (facts.update === 'refresh' && facts.hasPackages) {

@@ -148,9 +148,14 @@ async function forceOf(recipe: Recipe, { settings }: Workshop): Promise<Force> {
   return chroot !== undefined && (await isMadeFrom(recipe, chroot)) ? 'refresh' : undefined;
 }
 
+/** So is a tree that was brought from elsewhere: its playbook keeps it up to date. */
 async function isMadeFrom(recipe: Recipe, { path }: Chroot): Promise<boolean> {
   const record = await readVersionRecord(dirname(path));
-  return record?.recipe?.digest === (await recipeDigest(recipe));
+  if (record === undefined) return false;
+  const isBrought = ['import', 'login'].includes(record.origin);
+  return record.recipe === undefined
+    ? isBrought
+    : record.recipe.digest === (await recipeDigest(recipe));
 }
 
 /** With all, a bad file is told at once and costs the others nothing. */

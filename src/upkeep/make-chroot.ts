@@ -2,13 +2,7 @@
 import { open } from 'node:fs/promises';
 import { devNull } from 'node:os';
 import { dirname } from 'node:path';
-import {
-  buildChroot,
-  machineOf,
-  refreshChroot,
-  type BuildRequest,
-  type ParentChroot,
-} from '../chroot/build.ts';
+import { buildChroot, machineOf, refreshChroot, type BuildRequest } from '../chroot/build.ts';
 import { treeCommand } from '../chroot/build-command.ts';
 import { imageSettingsFile, readImageSettings } from '../chroot/image-settings.ts';
 import { withLookDirectory } from '../chroot/look-directory.ts';
@@ -31,6 +25,7 @@ import {
 import { HostError } from '../errors.ts';
 import { requireFreeSpace } from './disk-space.ts';
 import { parentOf } from './family.ts';
+import { parentChroot } from './parent-chroot.ts';
 import type { Workshop } from './workshop.ts';
 
 export interface Made {
@@ -78,13 +73,14 @@ export async function updateChroot(
     const decision = await decide(bench, { chroot, record, upstream, force });
     const { action, reason } = decision;
     if (action === 'none' && chroot !== undefined) {
+      await rememberUpstream(chroot, upstream);
       const did = (await renewSettings(bench, chroot)) ? 'settings' : 'nothing';
       return { chroot, did, reason };
     }
     if (action === 'refresh' && chroot !== undefined && record !== undefined) {
       const had = await readUpstream(dirname(chroot.path));
       const request = await buildRequest(bench, isUpstreamPackages(bench) ? upstream : had);
-      return { chroot: await refreshChroot(request, { chroot, record }), did: 'refreshed', reason };
+      return { chroot: await refreshChroot(request), did: 'refreshed', reason };
     }
     return { chroot: await buildChroot(await buildRequest(bench, upstream)), did: 'built', reason };
   });
@@ -110,20 +106,8 @@ async function buildRequest(bench: Bench, upstream: string | undefined): Promise
   return {
     stateDir: settings.stateDir,
     ...{ recipe, progress, signal, trial, upstream },
-    parent: await parentChroot(bench),
+    parent: await parentChroot(recipe, settings.stateDir),
     aptMirror: settings.aptMirror,
-  };
-}
-
-async function parentChroot({ settings, recipe }: Bench): Promise<ParentChroot | undefined> {
-  const name = parentOf(recipe);
-  if (name === undefined) return undefined;
-  const chroot = await findChroot(settings.stateDir, name);
-  if (chroot === undefined) return undefined;
-  return {
-    chroot,
-    record: await readVersionRecord(dirname(chroot.path)),
-    machine: readImageSettings(chroot.path),
   };
 }
 
@@ -162,7 +146,7 @@ async function decide(
   { chroot, record, upstream, force }: Situation,
 ): Promise<UpdateDecision> {
   const { recipe } = bench;
-  const parent = await parentChroot(bench);
+  const parent = await parentChroot(recipe, bench.settings.stateDir);
   const manager = chroot && (await packageManagerOf(chroot.path));
   const decision = decideUpdate({
     current: chroot && {
@@ -190,9 +174,17 @@ async function decide(
   return { action: 'none', reason: 'there are no newer packages' };
 }
 
+/** An import comes without: what upstream offers now is what later offers are compared with. */
+async function rememberUpstream({ path }: Chroot, upstream: string | undefined): Promise<void> {
+  const directory = dirname(path);
+  if (upstream === undefined || (await readUpstream(directory)) !== undefined) return;
+  await writeUpstream(directory, upstream);
+}
+
 /** What holds for machines changes without a new tree. */
 async function renewSettings(bench: Bench, chroot: Chroot): Promise<boolean> {
-  const now = JSON.stringify(machineOf(bench.recipe, await parentChroot(bench)), undefined, 2);
+  const parent = await parentChroot(bench.recipe, bench.settings.stateDir);
+  const now = JSON.stringify(machineOf(bench.recipe, parent), undefined, 2);
   await writeKeep(dirname(chroot.path), bench.recipe.keep);
   const before = JSON.stringify(readImageSettings(chroot.path), undefined, 2);
   if (now === before) return false;

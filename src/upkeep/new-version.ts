@@ -1,5 +1,6 @@
 /** Versions that no recipe made: changed by hand in a copy, or brought from elsewhere. */
 import { dirname } from 'node:path';
+import { machineOf } from '../chroot/build.ts';
 import { withBuildLock } from '../chroot/build-lock.ts';
 import { putInPlace } from '../chroot/put-in-place.ts';
 import { withSite, type Site } from '../chroot/build-site.ts';
@@ -14,6 +15,8 @@ import { readUpstream, readVersionRecord, type VersionRecord } from '../chroot/v
 import { findRecipe } from '../chroot/recipe-file.ts';
 import { prune } from './make-all.ts';
 import { requireFreeSpace } from './disk-space.ts';
+import { parentChroot } from './parent-chroot.ts';
+import { requireChroot } from './require-chroot.ts';
 import type { Workshop } from './workshop.ts';
 
 /**
@@ -21,16 +24,18 @@ import type { Workshop } from './workshop.ts';
  * @param change resolves to false when its work is to be thrown away.
  */
 export async function changeByHand(
-  chroot: Chroot,
+  { name }: Pick<Chroot, 'name'>,
   workshop: Workshop,
   change: (site: Site) => Promise<boolean>,
 ): Promise<Chroot | undefined> {
   const { settings, places, trial } = workshop;
   await requireFreeSpace(settings);
-  const directory = dirname(chroot.path);
-  const record = await readVersionRecord(directory);
-  const recipe = await findRecipe(chroot.name, places);
-  const changed = await atSite(chroot.name, workshop, async (site) => {
+  const recipe = await findRecipe(name, places);
+  const changed = await atSite(name, workshop, async (site) => {
+    // Only under the lock is it the one that jobs use: an update may have ended a moment ago.
+    const chroot = await requireChroot(name, settings);
+    const directory = dirname(chroot.path);
+    const record = await readVersionRecord(directory);
     site.progress.step(`copying version ${chroot.version}`);
     await copyTree(chroot.path, site.tree, site.how);
     if (!(await change(site))) return undefined;
@@ -47,7 +52,7 @@ export async function changeByHand(
       remedy: 'Log in again and mend it; what you changed is gone.',
     });
   });
-  if (changed !== undefined) await prune(chroot.name, workshop);
+  if (changed !== undefined) await prune(name, workshop);
   return changed;
 }
 
@@ -67,11 +72,15 @@ export async function bringIn(
   const recipe = await findRecipe(name, places);
   const checks = recipe?.check ?? [];
   const keep = recipe?.keep ?? DEFAULT_KEEP;
+  const parent = recipe && (await parentChroot(recipe, settings.stateDir));
   const chroot = await atSite(name, workshop, async (site) => {
     const brought = await bring(site);
     return putInPlace(site, {
       ...{ ...brought, origin: 'import', upstream: undefined, trial, checks, keep },
-      machine: recipe?.machine ?? brought.machine,
+      ...(parent === undefined || brought.recipe === undefined
+        ? {}
+        : { parent: { name: parent.chroot.name, version: parent.chroot.version } }),
+      machine: recipe === undefined ? brought.machine : machineOf(recipe, parent),
       remedy: 'Mend it where it comes from, and bring it again.',
     });
   });

@@ -193,6 +193,40 @@ describe('a chroot that extends another', () => {
   });
 });
 
+describe('an export that comes back', () => {
+  it('has what the recipes on this host say, and nothing is to be done', async () => {
+    const parent = ['machine: {network: none, limits: {memory_max: 1G}}', 'user: {name: builder}'];
+    await chroots.writeRecipe('p', parent.join('\n'));
+    await chroots.writeFile('recipes/u.yaml', 'extends: p\nuser: {name: other}\nkeep: 0\n');
+    await chroots.succeed('create', 'u');
+    const machine = async (): Promise<unknown> =>
+      JSON.parse(
+        await readFile(join((await chroots.current('u')).path, '../machine.json'), 'utf8'),
+      );
+    const before = await machine();
+    expect(before).toMatchObject({ user: 'other', network: 'none' });
+    const file = join(chroots.dir, 'u.tar.zst');
+    const { stderr } = await chroots.succeed('export', 'u', file);
+    const wrong = await chroots.run('import', file, `--sha256=${'0'.repeat(64)}`);
+    expect([wrong.exitCode, wrong.stderr]).toEqual([
+      1,
+      expect.stringContaining('is not the file that --sha256 names.'),
+    ]);
+    const sha256 = /[0-9a-f]{64}/.exec(stderr)?.[0] ?? '';
+    await chroots.succeed('import', file, `--sha256=${sha256}`);
+    expect(await machine()).toEqual(before);
+    expect(await done('update', 'u')).toEqual([
+      ['p', 'nothing', expect.any(String)],
+      ['u', 'nothing', expect.any(String)],
+    ]);
+    for (const name of ['u', 'p']) await chroots.succeed('remove', name);
+    await chroots.succeed('import', file);
+    expect(await machine()).toMatchObject({ user: 'other' });
+    await chroots.succeed('remove', 'u');
+    for (const name of ['u', 'p']) await host('rm', join(chroots.dir, 'recipes', `${name}.yaml`));
+  });
+});
+
 describe('remove', () => {
   it('takes one old version, and refuses the current one', async () => {
     // A child keeps one by default.

@@ -107,7 +107,9 @@ async function inJob(image: string, script: string): Promise<string> {
   }
 }
 
-describe.runIf(await hasVmPackages('ansible'))('a playbook', () => {
+const hasAnsible = await hasVmPackages('ansible');
+
+describe.runIf(hasAnsible)('a playbook', () => {
   const home = existsSync('/root/.ansible');
 
   it('makes its chroot, and jobs find what it did', async () => {
@@ -249,6 +251,22 @@ describe('a tree of the Python tool', () => {
     expect(exitCode, stderr).toBe(0);
     expect((await current('bookworm')).version > before.version).toBe(true);
     expect(await inJob('debian:bookworm', 'cat /etc/login')).toBe('logged in\n');
+  });
+
+  it.runIf(hasAnsible)('is brought up to date by its playbook, and not by the timer', async () => {
+    const line = 'echo again >>/etc/by-playbook';
+    const head = 'hosts: all\n  gather_facts: no\n  vars: {nspawn_runner_chroot_suite: bookworm}';
+    await put('state/bookworm.yaml', `- ${head}\n  tasks: [{raw: '${line}'}]\n`);
+    const nightly = await program('chroot', 'update', 'bookworm');
+    expect(nightly.stderr).toContain('bookworm: nothing to do');
+    for (const times of [1, 2]) {
+      const { exitCode, stderr } = await program('chroot-maintenance', 'bookworm');
+      expect(exitCode, stderr).toBe(0);
+      const said = await inJob('debian:bookworm', 'cat /etc/by-hand /etc/login /etc/by-playbook');
+      expect(said).toBe(`by hand\nlogged in\n${'again\n'.repeat(times)}`);
+    }
+    expect((await program('chroot', 'update', 'bookworm')).stderr).toContain('nothing to do');
+    await rm(join(stateDir, 'bookworm.yaml'));
   });
 
   it.each(['/', '/usr', '/etc/passwd'])('is not %s', async (path) => {

@@ -111,6 +111,12 @@ describe('what brings a chroot up to date', () => {
     ],
     ['what the image was is not known', without(IMAGE), 'rebuild', 'its source has changed'],
     [
+      'what the image was is not known, because the chroot comes from another host',
+      { ...IMAGE, current: { ...CURRENT, isImport: true, upstream: undefined } },
+      'none',
+      UNCHANGED,
+    ],
+    [
       'the image is the same, and its packages are refreshed',
       { ...IMAGE, update: 'refresh' },
       'look',
