@@ -69,6 +69,17 @@ it('makes a package without a timer that runs, and says how it gets to run', asy
   expect((await files()).filter((name) => name.includes('.wants/'))).toEqual([]);
 });
 
+it('installs every file that a page links to', async () => {
+  const pages = (await files()).filter((name) => name.endsWith('.md'));
+  expect(pages).toContain('usr/local/share/doc/nspawn-runner/docs/recipes.md');
+  for (const page of pages) {
+    const links = (await readFile(path(page), 'utf8')).matchAll(/\]\(([^)#\s:]+)(?:#[^)]*)?\)/g);
+    for (const [, link = ''] of links) {
+      await expect(stat(join(path(page), '..', link)), `${page}: ${link}`).resolves.toBeDefined();
+    }
+  }
+});
+
 it('changes nothing when it runs again', async () => {
   const before = await files();
   await script('install');
