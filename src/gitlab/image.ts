@@ -9,7 +9,7 @@ export interface ImageRequest {
   readonly image: string | undefined;
   /** For jobs that name none; the operator's word, so the allow-list does not apply to it. */
   readonly defaultImage: string | undefined;
-  /** Globs; undefined allows every image. */
+  /** Globs; undefined allows every image and every chroot. */
   readonly allowedImages: readonly string[] | undefined;
   /** Image → chroot. */
   readonly images: Readonly<Record<string, string>>;
@@ -21,9 +21,17 @@ interface Reference {
   readonly written: string;
   /** The reference without a digest (`@sha256:…`). */
   readonly undigested: string;
+  /** All in front of the last part of the path, with its slash. */
+  readonly path: string;
   /** The last part of the path, without tag. */
   readonly name: string;
   readonly tag: string | undefined;
+}
+
+interface Found {
+  readonly chroot: string;
+  /** What of the image names the chroot. */
+  readonly by: 'whole' | 'name' | 'tag';
 }
 
 const CHROOT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -40,10 +48,14 @@ export function chooseChroot(request: ImageRequest): { readonly chroot: string }
   if (image === undefined) return { chroot: chooseDefault(request, defaultImage) };
   if (!IMAGE.test(image)) throw notAName(image);
   const reference = parseReference(image);
-  if (!isAllowed(reference, allowedImages)) throw notAllowed(image, allowedImages ?? []);
-  const chroot = findChroot(reference, request);
-  if (chroot === undefined) throw notAvailable(reference, request);
-  return { chroot };
+  const globs = allowedImages?.map(parseGlob);
+  if (globs?.some((glob) => fits(glob, reference)) === false) throw notAllowed(request, image);
+  const found = findChroot(reference, request);
+  if (found === undefined) throw notAvailable(reference, request);
+  if (globs !== undefined && !allowsChroot(globs, reference, found)) {
+    throw notAllowed(request, image, found.chroot);
+  }
+  return { chroot: found.chroot };
 }
 
 function chooseDefault(request: ImageRequest, image: string | undefined): string {
@@ -54,37 +66,44 @@ function chooseDefault(request: ImageRequest, image: string | undefined): string
     });
   }
   const reference = parseReference(image);
-  const chroot = findChroot(reference, request);
-  if (chroot !== undefined) return chroot;
+  const found = findChroot(reference, request);
+  if (found !== undefined) return found.chroot;
   throw new SettingsError(`Image "${image}", the default of this runner, is not available.`, {
     details: [listed('Chroots', request.chroots)],
     hint: `Correct default_image, or run \`nspawn-runner chroot create ${likelyChroot(reference) ?? 'NAME'}\`.`,
   });
 }
 
-/** `host:5000/name` has a port and no tag: a tag is behind the last colon of the last part. */
+/**
+ * `host:5000/name` has a port and no tag: a tag is behind the colon of the last part. A last part
+ * with two colons has none, or a list with `debian:1*` would allow what is behind the second.
+ */
 function parseReference(written: string): Reference {
   const undigested = written.replace(DIGEST, '');
-  const last = undigested.slice(undigested.lastIndexOf('/') + 1);
-  const [name = '', ...rest] = last.split(':');
-  const tag = rest.at(-1);
-  return { written, undigested, name, tag: tag === '' ? undefined : tag };
+  const path = undigested.slice(0, undigested.lastIndexOf('/') + 1);
+  const last = undigested.slice(path.length);
+  const [name = '', tag = '', ...rest] = last.split(':');
+  if (rest.length > 0) return { written, undigested, path, name: last, tag: undefined };
+  return { written, undigested, path, name, tag: tag === '' ? undefined : tag };
 }
 
-function findChroot(reference: Reference, request: ImageRequest): string | undefined {
+function findChroot(reference: Reference, request: ImageRequest): Found | undefined {
   const { written, undigested, name, tag } = reference;
   const isThere = (chroot: string): boolean =>
     CHROOT_NAME.test(chroot) && request.chroots.includes(chroot);
   const exact = [written, undigested].find(isThere);
-  if (exact !== undefined) return exact;
-  const mapped = [written, undigested].find((key) => Object.hasOwn(request.images, key));
-  if (mapped !== undefined) return mappedChroot(mapped, request.images[mapped] ?? '', isThere);
-  return [
-    ...(tag === undefined ? [] : [`${name}-${tag}`]),
-    ...(tag === undefined || tag === 'latest' ? [name] : []),
+  if (exact !== undefined) return { chroot: exact, by: 'whole' };
+  const key = [written, undigested].find((image) => Object.hasOwn(request.images, image));
+  if (key !== undefined) {
+    return { chroot: mappedChroot(key, request.images[key] ?? '', isThere), by: 'whole' };
+  }
+  const candidates: readonly Found[] = [
+    ...(tag === undefined ? [] : [{ chroot: `${name}-${tag}`, by: 'whole' } as const]),
+    ...(tag === undefined || tag === 'latest' ? [{ chroot: name, by: 'name' } as const] : []),
     // The rule of the Python tool of the same name: `…/base:unstable` is `unstable`.
-    tag ?? name,
-  ].find(isThere);
+    ...(tag === undefined ? [] : [{ chroot: tag, by: 'tag' } as const]),
+  ];
+  return candidates.find(({ chroot }) => isThere(chroot));
 }
 
 function mappedChroot(image: string, chroot: string, isThere: (chroot: string) => boolean): string {
@@ -94,17 +113,54 @@ function mappedChroot(image: string, chroot: string, isThere: (chroot: string) =
   });
 }
 
-function isAllowed(reference: Reference, globs: readonly string[] | undefined): boolean {
-  if (globs === undefined) return true;
-  return globs.map(globPattern).some((pattern) => {
-    return pattern.test(reference.written) || pattern.test(reference.undigested);
-  });
+interface Glob {
+  /** Without a digest. */
+  readonly name: string;
+  readonly whole: RegExp;
+  readonly undigested: RegExp;
+  /** Undefined where the glob has no digest. */
+  readonly digest: RegExp | undefined;
+}
+
+function parseGlob(glob: string): Glob {
+  const at = glob.lastIndexOf('@');
+  const name = at === -1 ? glob : glob.slice(0, at);
+  return {
+    name,
+    whole: globPattern(glob),
+    undigested: globPattern(name),
+    digest: at === -1 ? undefined : globPattern(glob.slice(at)),
+  };
+}
+
+/** A digest is compared with a digest alone: it would make `secret@debian:0a` fit `*debian*`. */
+function fits({ whole, undigested, digest }: Glob, reference: Reference): boolean {
+  if (whole.test(reference.undigested)) return true;
+  if (digest?.test(reference.written.slice(reference.undigested.length)) !== true) return false;
+  return undigested.test(reference.undigested);
 }
 
 /**
- * `*` and `?` stop at a slash and `**` does not, as in allowed_images of GitLab's Docker executor.
- * So `debian-*` does not allow `debian-/secret`, whose last part would name a chroot.
+ * Whether the list allows the chroot, and not only the text that led to it: under `debian-*`,
+ * `debian-12:secret` must not lead to `secret`. A glob that the text fits allows what both name and
+ * tag name, what it fits in place of the image's last part, and a name or tag that it spells out.
  */
+function allowsChroot(
+  globs: readonly Glob[],
+  reference: Reference,
+  { chroot, by }: Found,
+): boolean {
+  if (by === 'whole' || globs.some(({ whole }) => whole.test(chroot))) return true;
+  return globs
+    .filter((glob) => fits(glob, reference))
+    .some(({ name, undigested }) => {
+      if (undigested.test(`${reference.path}${chroot}`)) return true;
+      // With a colon of its own, the glob tells the name from the tag.
+      return by === 'tag' ? name.endsWith(`:${chroot}`) : /:[^/]*$/.test(name);
+    });
+}
+
+/** `*` and `?` stop at a slash and `**` does not, as in allowed_images of GitLab's Docker executor. */
 function globPattern(glob: string): RegExp {
   const source = glob.replace(/\*{2,}|[*?]|[^*?]+/g, (part) => {
     if (part.startsWith('**')) return '.*';
@@ -117,8 +173,9 @@ function globPattern(glob: string): RegExp {
 /** What a job may write in `image:` with success. */
 function available({ chroots, images, allowedImages }: ImageRequest): readonly string[] {
   const mapped = Object.keys(images).filter((key) => chroots.includes(images[key] ?? ''));
-  return [...new Set([...chroots, ...mapped])].filter((name) =>
-    isAllowed(parseReference(name), allowedImages),
+  const globs = allowedImages?.map(parseGlob);
+  return [...new Set([...chroots, ...mapped])].filter(
+    (name) => globs?.some((glob) => fits(glob, parseReference(name))) !== false,
   );
 }
 
@@ -139,9 +196,17 @@ function notAvailable(reference: Reference, request: ImageRequest): JobError {
   });
 }
 
-function notAllowed(image: string, globs: readonly string[]): JobError {
+/** @param chroot what an image means that itself is allowed. */
+function notAllowed(
+  { allowedImages = [] }: ImageRequest,
+  image: string,
+  chroot?: string,
+): JobError {
   return new JobError(`Image "${image}" is not allowed on this runner.`, {
-    details: [listed('Allowed', globs)],
+    details: [
+      ...(chroot === undefined ? [] : [`It means chroot "${chroot}", which is not on the list.`]),
+      listed('Allowed', allowedImages),
+    ],
     hint: "Use an image that matches, or ask the runner's operator to add it to allowed_images.",
   });
 }

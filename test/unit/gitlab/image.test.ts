@@ -76,6 +76,65 @@ describe('an image is allowed', () => {
   });
 });
 
+describe('an image that is allowed leads to a chroot that is allowed', () => {
+  const chroots = ['debian', 'debian-12', 'debian-secret', 'secret', 'secret-12'];
+  const images = { 'debian:13': 'secret', 'debian-13': 'secret' };
+  it.each([
+    ['its tag', 'debian-12:secret', ['debian-*'], undefined],
+    ['its tag', 'debian-:secret', ['debian-*'], undefined],
+    ['its tag', `debian-12:secret${DIGEST}`, ['debian-*'], undefined],
+    ['its tag', 'debian:secret', ['debian:*'], 'debian-secret'],
+    ['its tag', 'debian-12:secret', ['debian-12:*'], undefined],
+    ['its tag', 'x/debian-12:secret', ['**debian-*', 'x/debian-12:*'], undefined],
+    ['its tag, which is spelled out', 'base:secret', ['base:secret'], 'secret'],
+    ['its tag, which is spelled out', 'x/base:secret', ['x/*:secret'], 'secret'],
+    ['its tag, which is allowed as a name', 'base:debian-12', ['base:*', 'debian-*'], 'debian-12'],
+    ['its tag, which is allowed as a name', 'base:secret', ['*'], 'secret'],
+    ['its tag, which is allowed in the place of a name', 'x/base:secret', ['x/**'], 'secret'],
+    ['name and tag', 'debian:12', ['debian:*'], 'debian-12'],
+    ['name and tag', 'debian:12', ['debian*'], 'debian-12'],
+    ['name and tag', 'x/debian:12', ['x/*-12', 'x/debian?1?'], 'debian-12'],
+    ['name and tag, of two tags', 'debian:12:secret', ['debian:1*'], undefined],
+    ['its name', 'secret:latest', ['*test'], undefined],
+    ['its name', 'secret:', ['*?:', 'secret:*'], 'secret'],
+    ['its name', 'secret:', ['secre??'], undefined],
+    ['its name', 'debian:latest', ['debian:*'], 'debian'],
+    ['its name', 'debian-12:latest', ['debian-*'], 'debian-12'],
+    ['its name', 'x/secret:latest', ['x/*'], 'secret'],
+    ['the map', 'debian:13', ['debian:*'], 'secret'],
+    ['the map', 'debian-13', ['debian-*'], 'secret'],
+    ['itself, and only its digest fits', 'secret@debian:0a', ['*debian*'], undefined],
+    ['itself, and only its digest fits', 'secret@sha256:12', ['*12'], undefined],
+    ['itself, and only its digest fits', 'secret@debian:0a', ['*debian*@*'], undefined],
+    ['itself, and only a digest that is none', 'debian-12@x:secret', ['debian-*'], undefined],
+  ])('by %s: %s under %j: %s', (_, image, allowedImages, chroot) => {
+    const choose = (): unknown => chooseChroot(request({ image, allowedImages, images, chroots }));
+    if (chroot !== undefined) expect(choose()).toEqual({ chroot });
+    else expect(choose).toThrow(/ is not (?:allowed|available) on this runner\.$/);
+  });
+
+  it('whatever the image', () => {
+    const { below, pick, text } = fuzz('allowed');
+    const words = ['debian', 'debian-12', '12', 'secret', 'latest', '/', ':', '-', '@', DIGEST];
+    const globs = ['debian-*', 'debian:*', 'debian:1*', '*debian*', '*12', '*test', 'debian?*'];
+    for (let run = 0; run < 20_000; run += 1) {
+      const pieces = Array.from({ length: 1 + below(6) }, () =>
+        below(8) === 0 ? text(below(3), ':/@-a0') : pick(words),
+      );
+      const parts = {
+        image: pieces.join(''),
+        allowedImages: [pick(globs)],
+        chroots: ['debian', 'debian-12', 'secret'],
+      };
+      try {
+        expect(chooseChroot(request(parts)).chroot, JSON.stringify(parts)).not.toBe('secret');
+      } catch (error) {
+        if (!(error instanceof JobError)) throw error;
+      }
+    }
+  });
+});
+
 describe('a failure says who must act and how', () => {
   const chroots = ['debian-12', 'debian-13'];
   it('unknown image', () => {
@@ -129,6 +188,15 @@ describe('a failure says who must act and how', () => {
       message: 'Image "ruby" is not allowed on this runner.',
       details: ['Allowed: debian-*, x/**.'],
       hint: "Use an image that matches, or ask the runner's operator to add it to allowed_images.",
+    });
+  });
+
+  it('an image that matches and means a chroot that does not', () => {
+    const parts = { chroots: ['debian-12', 'secret'], allowedImages: ['debian-*'] };
+    expect(failureOf({ image: 'debian-12:secret', ...parts })).toMatchObject({
+      name: 'JobError',
+      message: 'Image "debian-12:secret" is not allowed on this runner.',
+      details: ['It means chroot "secret", which is not on the list.', 'Allowed: debian-*.'],
     });
   });
 
