@@ -8,7 +8,7 @@ import { renderError } from '../render-error.ts';
 import { requireRoot } from '../root.ts';
 import { loadSettings } from '../settings.ts';
 import { loadFamily, loadGoodFamily } from '../upkeep/family.ts';
-import { makeAll } from '../upkeep/make-all.ts';
+import { makeAll, type MakeAll } from '../upkeep/make-all.ts';
 import { createChroot, updateChroot, type Force, type Made } from '../upkeep/make-chroot.ts';
 import { inWorkshop, recipePlaces, type Workshop } from '../upkeep/workshop.ts';
 
@@ -53,10 +53,8 @@ export async function chrootCreate(
     }
     if (recipes.length > 0) requireRoot('chroot create');
     const make = (recipe: Recipe): Promise<Made> => createChroot(recipe, family, workshop);
-    return finish(
-      args,
-      await makeAll({ recipes, make, width: width(args), verb: 'made' }, workshop),
-    );
+    await makeAndList(args, { recipes, make, width: width(args), verb: 'made' }, workshop);
+    return 0;
   });
 }
 
@@ -82,8 +80,8 @@ export async function chrootUpdate(
     const make = (recipe: Recipe): Promise<Made> =>
       updateChroot(recipe, recipes, workshop, names.includes(recipe.name) ? force : undefined);
     const plan = { recipes, make, width: width(args), verb: 'brought up to date' };
-    const status = finish(args, await makeAll(plan, workshop));
-    if (bad.length === 0) return status;
+    await makeAndList(args, plan, workshop);
+    if (bad.length === 0) return 0;
     const badNames = bad.map(({ name }) => name).join(', ');
     throw new Failure(`Not brought up to date, because of bad recipes: ${badNames}.`);
   });
@@ -124,15 +122,26 @@ function width({ jobs }: ChrootMakeArguments): number {
   return jobs ?? Math.max(1, Math.floor(availableParallelism() / 2));
 }
 
-function finish({ json }: ChrootMakeArguments, made: readonly Made[]): number {
-  if (json === true) {
-    const rows = made.map(({ chroot, did, reason }) => ({
-      name: chroot.name,
-      version: chroot.version,
-      did,
-      reason,
-    }));
-    process.stdout.write(`${JSON.stringify(rows, undefined, 2)}\n`);
+/** What was made is there, and is listed, also when others fail. */
+async function makeAndList(
+  { json }: ChrootMakeArguments,
+  plan: MakeAll,
+  workshop: Workshop,
+): Promise<void> {
+  const made = new Map<string, Made>();
+  const onMade = (one: Made): unknown => made.set(one.chroot.name, one);
+  try {
+    await makeAll({ ...plan, onMade }, workshop);
+  } finally {
+    if (json === true) {
+      const rows = plan.recipes.flatMap(({ name }) => rowsOf(made.get(name)));
+      process.stdout.write(`${JSON.stringify(rows, undefined, 2)}\n`);
+    }
   }
-  return 0;
+}
+
+function rowsOf(made: Made | undefined): readonly unknown[] {
+  if (made === undefined) return [];
+  const { chroot, did, reason } = made;
+  return [{ name: chroot.name, version: chroot.version, did, reason }];
 }

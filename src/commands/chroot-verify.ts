@@ -2,13 +2,16 @@
 import { dirname } from 'node:path';
 import { treeFaults } from '../chroot/check-tree.ts';
 import { readImageSettings } from '../chroot/image-settings.ts';
+import type { Progress } from '../chroot/progress.ts';
 import { findRecipe } from '../chroot/recipe-file.ts';
 import { listChroots, type Chroot } from '../chroot/store.ts';
 import { summarizeTree } from '../chroot/tree-list.ts';
 import { readVersionRecord } from '../chroot/version.ts';
-import { Failure, UsageError } from '../errors.ts';
+import { Failure, Stopped, UsageError } from '../errors.ts';
+import { renderError } from '../render-error.ts';
 import { requireRoot } from '../root.ts';
 import { loadSettings } from '../settings.ts';
+import type { ConfinedRun } from '../tools/confined.ts';
 import { withVersionOf } from '../upkeep/new-version.ts';
 import { requireChroot } from '../upkeep/require-chroot.ts';
 import { inWorkshop, type Workshop } from '../upkeep/workshop.ts';
@@ -20,11 +23,20 @@ export interface ChrootVerifyArguments {
   readonly json?: boolean | undefined;
 }
 
-interface Verdict {
+export interface Verdict {
   readonly name: string;
   readonly version: string;
+  /** Why jobs cannot use it. */
   readonly faults: readonly string[];
+  /** Why it is not known whether they can: somebody builds it, its record or recipe is bad. */
+  readonly obstacles: readonly string[];
   readonly bootSec: number | undefined;
+}
+
+interface Look extends ConfinedRun, Pick<Progress, 'step'> {
+  readonly workshop: Workshop;
+  readonly faults: string[];
+  readonly obstacles: string[];
 }
 
 /** Repeats what every version goes through before it becomes current. */
@@ -43,39 +55,67 @@ export async function chrootVerify(
       : await Promise.all(args.names.map((name) => requireChroot(name, settings)));
   return inWorkshop(settings, signal, async (workshop) => {
     const verdicts: Verdict[] = [];
-    for (const chroot of chroots) {
-      const verdict = await verify(chroot, workshop);
-      verdicts.push(verdict);
-      tell(verdict, workshop);
+    try {
+      for (const chroot of chroots) {
+        const verdict = await verify(chroot, workshop);
+        verdicts.push(verdict);
+        tell(verdict, workshop);
+      }
+    } finally {
+      if (args.json === true) {
+        process.stdout.write(`${JSON.stringify(verdicts.map(rowOf), undefined, 2)}\n`);
+      }
     }
-    if (args.json === true) process.stdout.write(`${JSON.stringify(verdicts, undefined, 2)}\n`);
-    const bad = verdicts.filter(({ faults }) => faults.length > 0).map(({ name }) => name);
-    if (bad.length === 0) return 0;
-    throw new Failure(`Jobs cannot use ${bad.length} of ${chroots.length}: ${bad.join(', ')}.`, {
-      hint: 'Correct what is named above; `nspawn-runner chroot update --rebuild NAME` makes a new version.',
-    });
+    const failure = verdictFailure(verdicts);
+    if (failure !== undefined) throw failure;
+    return 0;
   });
 }
 
 async function verify(chroot: Chroot, workshop: Workshop): Promise<Verdict> {
-  const { name, version, path } = chroot;
+  const { name, version } = chroot;
+  const found = { faults: [], obstacles: [] };
+  const bootSec = await failuresInto(found.obstacles, workshop.signal, () =>
+    withVersionOf(chroot, workshop, (how) => look(chroot, { ...how, ...found, workshop })),
+  );
+  return { name, version, ...found, bootSec };
+}
+
+/** @returns seconds until the machine was ready, where one was tried and booted. */
+async function look(chroot: Chroot, how: Look): Promise<number | undefined> {
+  const { name, path } = chroot;
+  const { workshop, faults, obstacles, step, onLine } = how;
   const { places, signal, trial } = workshop;
-  return withVersionOf(chroot, workshop, async ({ step, onLine }) => {
-    step('checking the tree');
-    const summary = await summarizeTree(path);
-    const record = await readVersionRecord(dirname(path));
-    const faults = [...(await treeFaults(path, summary.devices)), ...changes(record, summary)];
-    const recipe = await findRecipe(name, places);
-    step('trying a machine');
-    const report = await trial?.({
-      ...{ chroot, checks: recipe?.check ?? [], signal, onLine },
-      machine: readImageSettings(path),
-    });
-    return {
-      ...{ name, version, bootSec: report?.bootSec },
-      faults: [...faults, ...(report?.faults ?? [])],
-    };
-  });
+  step('checking the tree');
+  const summary = await summarizeTree(path);
+  faults.push(...(await treeFaults(path, summary.devices)));
+  const record = await failuresInto(obstacles, signal, () => readVersionRecord(dirname(path)));
+  faults.push(...changes(record, summary));
+  const recipe = await failuresInto(obstacles, signal, () => findRecipe(name, places));
+  const machine = await failuresInto(faults, signal, () => readImageSettings(path));
+  if (machine === undefined || trial === undefined) return undefined;
+  step('trying a machine');
+  const checks = recipe?.check ?? [];
+  const report = await failuresInto(faults, signal, () =>
+    trial({ chroot, checks, machine, signal, onLine }),
+  );
+  faults.push(...(report?.faults ?? []));
+  return report?.bootSec;
+}
+
+/** What one chroot fails with must not keep the next from being verified. */
+async function failuresInto<T>(
+  list: string[],
+  signal: AbortSignal,
+  work: () => T | Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Failure) || error instanceof Stopped || signal.aborted) throw error;
+    list.push(...renderError(error).trimEnd().split('\n'));
+    return undefined;
+  }
 }
 
 /** A version's tree is never changed: what differs from its record was changed by hand. */
@@ -95,13 +135,36 @@ function changes(
   ];
 }
 
-function tell({ name, version, faults, bootSec }: Verdict, { board }: Workshop): void {
-  if (faults.length === 0) {
+function rowOf({ name, version, faults, obstacles, bootSec }: Verdict): unknown {
+  return { name, version, faults: [...faults, ...obstacles], bootSec };
+}
+
+function tell(verdict: Verdict, { board }: Workshop): void {
+  const { name, version, faults, obstacles, bootSec } = verdict;
+  if (faults.length + obstacles.length === 0) {
     const booted = bootSec === undefined ? 'not booted' : `ready after ${bootSec.toFixed(2)} s`;
     board.say(`${name}: version ${version} is good, ${booted}`);
     return;
   }
-  board.say(
-    [`${name}: version ${version} is not good`, ...faults.map((text) => `  ${text}`)].join('\n'),
-  );
+  const is = faults.length > 0 ? 'is not good' : 'could not be verified';
+  const lines = [...faults, ...obstacles].map((text) => `  ${text}`);
+  board.say([`${name}: version ${version} ${is}`, ...lines].join('\n'));
+}
+
+/** Undefined when all are good. */
+export function verdictFailure(verdicts: readonly Verdict[]): Failure | undefined {
+  const bad = verdicts.filter(({ faults }) => faults.length > 0);
+  const unknown = verdicts.filter((one) => !bad.includes(one) && one.obstacles.length > 0);
+  const sentences = [
+    ...(bad.length === 0 ? [] : [`Jobs cannot use ${count(bad, verdicts)}.`]),
+    ...(unknown.length === 0 ? [] : [`Not verified: ${count(unknown, verdicts)}.`]),
+  ];
+  if (sentences.length === 0) return undefined;
+  return new Failure(sentences.join(' '), {
+    hint: 'Correct what is named above; `nspawn-runner chroot update --rebuild NAME` makes a new version.',
+  });
+}
+
+function count(some: readonly Verdict[], all: readonly Verdict[]): string {
+  return `${some.length} of ${all.length}: ${some.map(({ name }) => name).join(', ')}`;
 }

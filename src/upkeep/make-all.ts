@@ -16,6 +16,8 @@ export interface MakeAll {
   readonly width: number;
   /** `created`, the past of what is done, for the sentence that counts failures. */
   readonly verb: string;
+  /** Called with each that succeeds, also when others fail. */
+  readonly onMade?: (made: Made) => void;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface MakeAll {
  * @throws what failed, or a HostError that counts when there are several.
  */
 export async function makeAll(plan: MakeAll, workshop: Workshop): Promise<readonly Made[]> {
-  const { recipes, make, width, verb } = plan;
+  const { recipes, make, width, verb, onMade } = plan;
   const tasks = recipes.map((recipe) => ({
     name: recipe.name,
     after: [parentOf(recipe)].filter((name) => name !== undefined),
@@ -32,6 +34,7 @@ export async function makeAll(plan: MakeAll, workshop: Workshop): Promise<readon
       if (workshop.signal.aborted) throw new Stopped(`"${recipe.name}" was not begun.`);
       const startedAt = performance.now();
       const made = await make(recipe);
+      onMade?.(made);
       tell(made, performance.now() - startedAt, workshop);
       await prune(recipe.name, workshop);
       return made;

@@ -111,6 +111,18 @@ describe('chroots that are made in one go', () => {
     expect(failure).toMatchObject({ message: '1 of 4 chroots was not made: other.' });
   });
 
+  it('are named also when others fail', async () => {
+    const names: string[] = [];
+    const plan = {
+      ...{ recipes: FAMILY, width: 1, verb: 'made' },
+      make: ({ name }: { readonly name: string }) =>
+        Promise.resolve(name).then(failing('web', new HostError('No space.'))),
+      onMade: ({ chroot }: Made) => names.push(chroot.name),
+    };
+    await failureOf(makeAll(plan, workshop()));
+    expect(names).toEqual(['base', 'other']);
+  });
+
   it('are not begun when we are told to stop', async () => {
     const begun: string[] = [];
     const failure = await failureOf(
