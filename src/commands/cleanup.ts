@@ -8,6 +8,7 @@ import { lockHolder, withLock } from '../machine/lock.ts';
 import { markedEnvironment } from '../marks.ts';
 import { machineName } from '../machine/names.ts';
 import { readUsableRecord } from '../machine/record.ts';
+import { hasRunnersName } from '../machine/temp-dir-mark.ts';
 import { requireRoot } from '../root.ts';
 import { stageState } from '../stage-state.ts';
 import { markChildren } from '../tools/exec.ts';
@@ -46,7 +47,8 @@ export async function cleanup(args: StageArguments, signal: AbortSignal): Promis
  */
 async function provedByTmpDir(stateDir: string): Promise<string | undefined> {
   const tmpDir = jobTmpDir();
-  if (tmpDir === undefined) return undefined;
+  // A wrapper may have set /var/tmp for every job: it proves none of them.
+  if (tmpDir === undefined || !hasRunnersName(tmpDir)) return undefined;
   for (const name of await readdir(jobsDirectory(stateDir)).catch(() => [])) {
     const record = readUsableRecord(jobDirectory(stateDir, name).record);
     if (record?.tmpDir === tmpDir && record.machine === name) return name;
