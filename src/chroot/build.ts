@@ -50,7 +50,7 @@ interface Start {
  */
 export async function buildChroot(request: BuildRequest): Promise<Chroot> {
   const { recipe } = request;
-  const digest = await recipeDigest(recipe);
+  const digest = await recipeDigest(recipe, request.aptMirror);
   return withSite({ ...request, name: recipe.name }, async (site) => {
     const start = await startTree(site, request);
     if (!start.packagesInstalled) await installPackages(site, recipe);

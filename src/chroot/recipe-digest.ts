@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { SettingsError } from '../errors.ts';
+import { mirrorOf } from './apt-sources.ts';
 import type { Recipe } from './recipe.ts';
+import type { Source } from './source.ts';
 
 /** Grows when the same recipe makes another tree with this program than with the one before. */
 const BUILD_FORMAT = 2;
@@ -10,10 +12,12 @@ const BUILD_FORMAT = 2;
 /**
  * Neither the description nor what holds for machines, checks and updates is part of it: these
  * change without a new tree. Files that the recipe names count with their content.
+ * @param aptMirror the operator's: a tree keeps the mirror that it was made from.
  * @throws SettingsError for a file that cannot be read.
  */
-export async function recipeDigest(recipe: Recipe): Promise<string> {
-  const { source, packages, user, script, environment, mask, enable, playbook } = recipe;
+export async function recipeDigest(recipe: Recipe, aptMirror: string | undefined): Promise<string> {
+  const { packages, user, script, environment, mask, enable, playbook } = recipe;
+  const source = fromMirror(recipe.source, aptMirror);
   const files = recipe.files.map(async ({ path, content, source, mode }) => {
     if (source === undefined) return { path, content, mode };
     const text = await hashOf(recipe, source);
@@ -29,6 +33,12 @@ export async function recipeDigest(recipe: Recipe): Promise<string> {
     },
   };
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
+function fromMirror(source: Source, aptMirror: string | undefined): Source {
+  if (source.kind !== 'debian') return source;
+  const mirror = mirrorOf(source, aptMirror);
+  return mirror === mirrorOf(source, undefined) ? source : { ...source, mirror };
 }
 
 async function hashOf(recipe: Recipe, path: string): Promise<string> {

@@ -54,6 +54,7 @@ export function chrootOfImage(args: ImageArguments, env: Environment = process.e
 /** `chroot-list`: name and path, of chroots and of playbooks that have none yet. */
 export async function formerList(args: Pick<ImageArguments, 'settings'>): Promise<number> {
   const settings = await loadSettings(args.settings);
+  requireRoot('chroot-list');
   const { stateDir } = settings;
   const chroots = await listChroots(stateDir);
   const paths = new Map(chroots.map(({ name, path }) => [name, path]));
@@ -145,17 +146,23 @@ async function forceOf(recipe: Recipe, { settings }: Workshop): Promise<Force> {
   if (recipe.playbook?.file !== recipe.file) return undefined;
   if (recipe.update === 'rebuild') return 'rebuild';
   const chroot = await findChroot(settings.stateDir, recipe.name);
-  return chroot !== undefined && (await isMadeFrom(recipe, chroot)) ? 'refresh' : undefined;
+  return chroot !== undefined && (await isMadeFrom(recipe, chroot, settings))
+    ? 'refresh'
+    : undefined;
 }
 
 /** So is a tree that was brought from elsewhere: its playbook keeps it up to date. */
-async function isMadeFrom(recipe: Recipe, { path }: Chroot): Promise<boolean> {
+async function isMadeFrom(
+  recipe: Recipe,
+  { path }: Chroot,
+  { aptMirror }: Settings,
+): Promise<boolean> {
   const record = await readVersionRecord(dirname(path));
   if (record === undefined) return false;
   const isBrought = ['import', 'login'].includes(record.origin);
   return record.recipe === undefined
     ? isBrought
-    : record.recipe.digest === (await recipeDigest(recipe));
+    : record.recipe.digest === (await recipeDigest(recipe, aptMirror));
 }
 
 /** With all, a bad file is told at once and costs the others nothing. */

@@ -156,7 +156,7 @@ async function decide(
       parentVersion: record?.parent?.version,
       upstream: await readUpstream(dirname(chroot.path)),
     },
-    digest: await recipeDigest(recipe),
+    digest: await recipeDigest(recipe, bench.settings.aptMirror),
     parent: parent?.chroot,
     hasPackages: manager !== undefined,
     isUpstreamPackages: isUpstreamPackages(bench),

@@ -38,13 +38,26 @@ afterEach(() => {
   rmSync(dir, { recursive: true });
 });
 const write = (name: string, text: string): void => writeFileSync(join(dir, name), text);
-const digestOf = (text: string, name = 'r'): Promise<string> =>
-  recipeDigest(parseRecipe(name, join(dir, `${name}.yaml`), text));
+const digestOf = (text: string, name = 'r', aptMirror?: string): Promise<string> =>
+  recipeDigest(parseRecipe(name, join(dir, `${name}.yaml`), text), aptMirror);
 
 describe('the digest of a recipe', () => {
   it('is a number that stays', async () => {
     expect(await digestOf(BASE)).toMatch(/^[0-9a-f]{64}$/);
     expect(await digestOf(BASE)).toBe(await digestOf(BASE));
+  });
+
+  it('changes with the mirror of the settings, where that is the one', async () => {
+    const ofMirror = (text: string): Promise<string> => digestOf(text, 'r', 'http://m/debian');
+    expect(await ofMirror(BASE)).not.toBe(await digestOf(BASE));
+    for (const source of [
+      'debian: {suite: sid, mirror: http://own/debian}',
+      'extends: debian-12',
+    ]) {
+      expect(await ofMirror(source)).toBe(await digestOf(source));
+    }
+    const named = await digestOf('debian: {suite: sid, mirror: http://m/debian}');
+    expect(await ofMirror('debian: {suite: sid}')).toBe(named);
   });
 
   it.each([
