@@ -10,6 +10,12 @@ export interface Split {
   readonly status?: number;
 }
 
+/** What follows the nonce; a script knows the nonce and may write anything there. */
+const STATUS = /^(\d{1,3})\n/;
+const STATUS_BEGUN = /^\d{0,3}$/;
+const STATUS_BYTES = 4;
+const MAX_STATUS = 255;
+
 /** Takes a stream's chunks in order; holds back no more than a mark's length. */
 export class EndMark {
   readonly #mark: Buffer;
@@ -21,12 +27,17 @@ export class EndMark {
 
   push(chunk: Buffer): Split {
     const data = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    const at = data.indexOf(this.#mark);
-    if (at === -1) return this.#pass(data, this.#partialMarkAt(data));
-    const end = data.indexOf(0x0a, at);
-    if (end === -1) return this.#pass(data, at);
-    const status = Number(data.toString('latin1', at + this.#mark.length, end));
-    return { output: data.subarray(0, at), status };
+    let at = data.indexOf(this.#mark);
+    while (at !== -1) {
+      const from = at + this.#mark.length;
+      const text = data.toString('latin1', from, from + STATUS_BYTES);
+      const status = Number(STATUS.exec(text)?.[1] ?? NaN);
+      if (status <= MAX_STATUS) return { output: data.subarray(0, at), status };
+      if (from + text.length === data.length && STATUS_BEGUN.test(text))
+        return this.#pass(data, at);
+      at = data.indexOf(this.#mark, from);
+    }
+    return this.#pass(data, this.#partialMarkAt(data));
   }
 
   /** What is still held when the stream ends without a mark. */
@@ -35,7 +46,8 @@ export class EndMark {
   }
 
   #pass(data: Buffer, upTo: number): Split {
-    this.#held = data.subarray(upTo);
+    // A copy: a view would keep all of the chunk.
+    this.#held = Buffer.from(data.subarray(upTo));
     return { output: data.subarray(0, upTo) };
   }
 

@@ -47,6 +47,31 @@ describe('EndMark', () => {
     }
   });
 
+  const fakes = [
+    ...['foo', '', '-1', '256', '999', '1000', '0000', '1.5', '1 ', ' 1', '0x1', 'NaN'].map(
+      (text) => `${MARK}${text}\n`,
+    ),
+    ...[`${MARK}1\r\n`, `${MARK}12`, `${MARK}12${MARK}`, `${MARK.slice(0, -1)}\n`],
+  ];
+  it.each(fakes)('is not %j, however the stream is cut', (fake) => {
+    for (let first = 0; first <= fake.length; first++) {
+      for (let second = first; second <= fake.length; second++) {
+        const chunks = [fake.slice(0, first), fake.slice(first, second), fake.slice(second)];
+        expect(feed([...chunks, 'more'])).toEqual({ output: `${fake}more`, status: undefined });
+        expect(feed([...chunks, `x${MARK}255\n`])).toEqual({ output: `${fake}x`, status: 255 });
+      }
+    }
+  });
+
+  it('holds nothing behind a mark that is none', () => {
+    const mark = new EndMark(NONCE);
+    mark.push(Buffer.from(MARK, 'latin1'));
+    for (let count = 0; count < 100; count++) {
+      mark.push(Buffer.alloc(1000, '1'));
+      expect(mark.rest().length).toBeLessThan(MARK.length + 4);
+    }
+  });
+
   it('holds back no more than a mark', () => {
     const mark = new EndMark(NONCE);
     const { output } = mark.push(Buffer.from('x'.repeat(100_000) + MARK.slice(0, 10), 'latin1'));
