@@ -5,8 +5,8 @@
  * replaced whole.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { HostError } from '../errors.ts';
 
 /** Format 1 had neither digest nor environment: what it says of a recipe is not compared. */
@@ -81,18 +81,23 @@ export async function writeKeep(directory: string, keep: number): Promise<void> 
 
 /**
  * Undefined for a version of format 1 or without a record.
- * @throws HostError for one that a newer nspawn-runner wrote, or that is torn.
+ * @throws HostError for one that a newer nspawn-runner wrote, that is torn, or that cannot be read.
  */
 export async function readVersionRecord(directory: string): Promise<VersionRecord | undefined> {
   const path = join(directory, 'version.json');
-  const text = await readIfThere(path);
+  const text = await readIfThere(path).catch((cause: unknown) => {
+    throw new HostError(`"${path}" cannot be read.`, {
+      cause,
+      hint: 'Mend the file system, or make a new version: nspawn-runner chroot create NAME.',
+    });
+  });
   if (text === undefined) return undefined;
   const record = parseObject(text);
   if (record?.['format'] === 1) return undefined;
   if (record?.['format'] === FORMAT) return record as unknown as VersionRecord;
   throw new HostError(`"${path}" cannot be understood.`, {
     details: ['It is torn, or a newer nspawn-runner wrote it.'],
-    hint: 'Use that version, or remove the chroot and create it again.',
+    hint: 'Use that nspawn-runner, or make a new version: nspawn-runner chroot create NAME.',
   });
 }
 
@@ -105,10 +110,28 @@ export async function writeUpstream(directory: string, state: string): Promise<v
   await replaceFile(join(directory, 'upstream'), `${state}\n`);
 }
 
-/** Whole or not at all, for whoever reads it meanwhile. */
+/** Whole or not at all, for whoever reads it meanwhile and after a loss of power. */
 export async function replaceFile(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text);
+  const file = await open(`${path}.new`, 'w');
+  try {
+    await file.writeFile(text);
+    // rename(2) may come to the disk before what was written, and leave an empty file.
+    await file.sync();
+  } finally {
+    await file.close();
+  }
   await rename(`${path}.new`, path);
+  await syncDirectory(dirname(path));
+}
+
+/** fsync(2) of a file does not bring its name to the disk. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

@@ -46,12 +46,13 @@ export async function makeAll(plan: MakeAll, workshop: Workshop): Promise<readon
   throw failureOf(bad, ends.length, verb, workshop);
 }
 
-/** Old versions; a build of the same name that has begun meanwhile does it at its end. */
+/** Old versions; what keeps them is told, and is no failure of what was made. */
 export async function prune(name: string, workshop: Workshop): Promise<void> {
   const { settings, inUse, board } = workshop;
   const old = await pruneVersions(settings.stateDir, name, inUse).catch((error: unknown) => {
-    if (error instanceof HostError) return [];
-    throw error;
+    if (!(error instanceof HostError)) throw error;
+    board.say(`${name}: old versions stay: ${error.message}`);
+    return [];
   });
   const removed = old.filter(({ fate }) => fate === 'remove').length;
   const used = old.filter(({ fate }) => fate === 'in-use').length;

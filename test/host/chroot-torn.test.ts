@@ -1,14 +1,16 @@
 /** One chroot that is broken, built by somebody, or has a torn file must not hide the others. */
 import { execa } from 'execa';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { BUNDLE, host } from './driver.ts';
 import { SmallChroots, type Ended } from './small-chroots.ts';
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 });
 
 const [BROKEN, BUSY, TORN, WELL] = ['a-broken', 'b-busy', 'c-torn', 'd-well'] as const;
 const NAMES = [BROKEN, BUSY, TORN, WELL];
+const OLD = '20200101T000000Z-000000';
 
 interface Row {
   readonly name: string;
@@ -98,5 +100,60 @@ describe('create --json', () => {
       1,
       expect.stringContaining('1 of 2 chroots was not made: z-bad.'),
     ]);
+  });
+});
+
+describe('a torn record', () => {
+  let mend: () => Promise<void>;
+  beforeAll(async () => {
+    mend = await tear(TORN, 'version.json');
+    await mkdir(join(dirOf(TORN), 'versions', OLD, 'tree'), { recursive: true });
+  });
+  afterAll(() => mend());
+
+  it('is told by list and show, which show the rest', async () => {
+    const fault = `"${await besideTree(TORN, 'version.json')}" cannot be understood.`;
+    const list = await chroots.succeed('list');
+    expect(list.stdout).toMatch(/^c-torn .* \? +2 +0$/m);
+    expect(list.stdout).toMatch(/^d-well .* MiB +1 +0$/m);
+    expect(list.stderr).toContain(`c-torn: ${fault}`);
+    const rows = JSON.parse((await chroots.succeed('list', '--json')).stdout) as Row[];
+    expect(rows.filter(({ name }) => name === TORN)).toMatchObject([{ bytes: null }]);
+    expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(NAMES));
+    const show = await chroots.succeed('show', TORN, '--json');
+    const { version } = await chroots.current(TORN);
+    expect(JSON.parse(show.stdout)).toMatchObject({
+      versions: [
+        { version, isCurrent: true, fault: expect.stringContaining(fault) as string },
+        { version: OLD },
+      ],
+    });
+  });
+
+  it('lets the reaper keep its old versions, say so, and take those of others', async () => {
+    await mkdir(join(dirOf(WELL), 'versions', OLD, 'tree'), { recursive: true });
+    const argv = [BUNDLE, 'reap', `--settings=${chroots.settingsFile}`, '--json'];
+    const { stdout, exitCode } = await execa(process.execPath, argv, { reject: false });
+    const { items } = JSON.parse(stdout) as { items: { kind: string; proof: string[] }[] };
+    expect(items.filter(({ kind }) => kind === 'chroot-version')).toMatchObject([
+      {
+        name: `${TORN}/${OLD}`,
+        result: 'kept',
+        reason: 'the record of the current version cannot be read',
+        proof: [`"${await besideTree(TORN, 'version.json')}" cannot be understood`],
+      },
+      { name: `${WELL}/${OLD}`, result: 'removed' },
+    ]);
+    expect(exitCode).toBe(0);
+    expect(await chroots.versions(TORN)).toContain(OLD);
+  });
+
+  it('is mended by a new version', async () => {
+    const { stderr } = await chroots.succeed('create', TORN);
+    expect(stderr).toMatch(/^c-torn: removed 2 old versions that no job uses$/m);
+    await host('rm', '--recursive', '--one-file-system', '--', dirOf(BROKEN));
+    mend = () => Promise.resolve();
+    const { stderr: said } = await chroots.succeed('list');
+    expect(said).toBe('');
   });
 });

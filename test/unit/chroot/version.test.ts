@@ -1,11 +1,13 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   newVersion,
   readUpstream,
   readVersionRecord,
+  replaceFile,
   writeKeep,
   writeUpstream,
   writeVersionRecord,
@@ -65,9 +67,17 @@ describe('the record of a version', () => {
       expect(error).toMatchObject({
         message: `"${join(dir, 'version.json')}" cannot be understood.`,
         details: ['It is torn, or a newer nspawn-runner wrote it.'],
+        hint: 'Use that nspawn-runner, or make a new version: nspawn-runner chroot create NAME.',
       });
     },
   );
+
+  it('that cannot be read is no missing one', async () => {
+    mkdirSync(join(dir, 'version.json'));
+    const error: unknown = await readVersionRecord(dir).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(HostError);
+    expect(error).toMatchObject({ message: `"${join(dir, 'version.json')}" cannot be read.` });
+  });
 
   it('gets another keep count, and nothing else changes', async () => {
     await writeVersionRecord(dir, RECORD);
@@ -90,6 +100,23 @@ describe('what upstream offered', () => {
     expect(await readUpstream(dir)).toBe('second');
     expect(readFileSync(join(dir, 'upstream'), 'utf8')).toBe('second\n');
     expect(readdirSync(dir)).toEqual(['upstream']);
+  });
+});
+
+describe('a file that is replaced', () => {
+  it('is on the disk before it has its name, and then its directory', async () => {
+    const path = join(dir, 'machine.json');
+    const probe = await open(dir, 'r');
+    const handles = Object.getPrototypeOf(probe) as typeof probe;
+    await probe.close();
+    const seen: (readonly string[])[] = [];
+    const sync = vi.spyOn(handles, 'sync').mockImplementation(() => {
+      seen.push(readdirSync(dir));
+      return Promise.resolve();
+    });
+    await replaceFile(path, 'new\n').finally(() => sync.mockRestore());
+    expect(seen).toEqual([['machine.json.new'], ['machine.json']]);
+    expect(readFileSync(path, 'utf8')).toBe('new\n');
   });
 });
 

@@ -1,4 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -6,6 +14,7 @@ import { createBoard } from '../../../src/chroot/progress.ts';
 import { parseRecipe } from '../../../src/chroot/recipe.ts';
 import { HostError, SettingsError, Stopped } from '../../../src/errors.ts';
 import { defaultSettings } from '../../../src/settings.ts';
+import { tryLock } from '../../../src/tools/flock.ts';
 import { makeAll } from '../../../src/upkeep/make-all.ts';
 import type { Made } from '../../../src/upkeep/make-chroot.ts';
 import type { Workshop } from '../../../src/upkeep/workshop.ts';
@@ -157,5 +166,28 @@ describe('old versions of what was made', () => {
   ])('%s', async (_, used, line) => {
     await all((name) => made(name), [recipe('base')], workshop(used));
     expect(said.trimEnd().split('\n').slice(1)).toEqual([line]);
+  });
+
+  const lines = async (): Promise<readonly string[]> => {
+    await all((name) => made(name), [recipe('base')]);
+    return said.trimEnd().split('\n').slice(1);
+  };
+
+  it('stay, and that is told, while somebody builds', async () => {
+    const fd = openSync(join(stateDir, 'chroots/base/build.lock'), 'a+');
+    try {
+      expect(await tryLock(fd, 0)).toBe(true);
+      expect(await lines()).toEqual([
+        'base: old versions stay: Chroot "base" is being built already.',
+      ]);
+    } finally {
+      closeSync(fd);
+    }
+  });
+
+  it('stay, and that is told, where the record of the current one is torn', async () => {
+    const path = join(stateDir, 'chroots/base/versions', VERSION, 'version.json');
+    writeFileSync(path, '');
+    expect(await lines()).toEqual([`base: old versions stay: "${path}" cannot be understood.`]);
   });
 });
