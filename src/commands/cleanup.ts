@@ -1,4 +1,4 @@
-/** GitLab's cleanup stage: the job's machine is gone when it returns. */
+/** GitLab's cleanup stage: the job's machine is gone when it returns; another attempt's stays. */
 import { readdir } from 'node:fs/promises';
 import type { StageArguments } from '../cli.ts';
 import { jobTmpDir, readJob } from '../gitlab/job.ts';
@@ -7,7 +7,8 @@ import { jobDirectory, jobsDirectory } from '../machine/job-directory.ts';
 import { lockHolder, withLock } from '../machine/lock.ts';
 import { markedEnvironment } from '../marks.ts';
 import { machineName } from '../machine/names.ts';
-import { readUsableRecord } from '../machine/record.ts';
+import { isOfOtherAttempt } from '../machine/other-attempt.ts';
+import { readUsableRecord, type MachineRecord } from '../machine/record.ts';
 import { hasRunnersName } from '../machine/temp-dir-mark.ts';
 import { requireRoot } from '../root.ts';
 import { stageState } from '../stage-state.ts';
@@ -23,11 +24,15 @@ export async function cleanup(args: StageArguments, signal: AbortSignal): Promis
   const job = readJob({ ...args, trustJobIdVariable, forCleanup: true });
   const machine = job === undefined ? await provedByTmpDir(stateDir) : machineName(job);
   if (machine === undefined) return 0;
+  const { record: path } = jobDirectory(stateDir, machine);
+  if (isOthers(readUsableRecord(path))) return 0;
   const onBusy = async (): Promise<void> => {
     await endStragglers({ machine, holder: lockHolder(machine) });
   };
   await withLock(machine, { waitSec: LOCK_WAIT_SEC, onBusy, signal }, async () => {
-    const record = readUsableRecord(jobDirectory(stateDir, machine).record);
+    const record = readUsableRecord(path);
+    // It may have been made while the lock was waited for.
+    if (isOthers(record)) return;
     const tag = record?.tag ?? job?.tag;
     if (tag !== undefined) markChildren(markedEnvironment({ machine, tag }));
     await destroyMachine({
@@ -39,6 +44,10 @@ export async function cleanup(args: StageArguments, signal: AbortSignal): Promis
     });
   });
   return 0;
+}
+
+function isOthers(record: MachineRecord | undefined): boolean {
+  return record !== undefined && isOfOtherAttempt(record, jobTmpDir());
 }
 
 /**

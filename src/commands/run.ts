@@ -1,6 +1,6 @@
 /** GitLab's run stage: one script in the job's machine. The hot path: it reads no settings. */
 import type { StageArguments } from '../cli.ts';
-import { UsageError } from '../errors.ts';
+import { HostError, UsageError } from '../errors.ts';
 import { clearExitCode, writeExitCode } from '../gitlab/exit-code-file.ts';
 import { verdictStatus } from '../gitlab/exit-status.ts';
 import { readJob } from '../gitlab/job.ts';
@@ -10,6 +10,7 @@ import { findMachineEnd } from '../machine/machine-end.ts';
 import { markedEnvironment } from '../marks.ts';
 import { machineName } from '../machine/names.ts';
 import { judge, type ScriptOutcome } from '../machine/outcome.ts';
+import { isOfOtherAttempt } from '../machine/other-attempt.ts';
 import { readRecord } from '../machine/record.ts';
 import { runScript } from '../machine/run-script.ts';
 import { orWhenRunnerEnds } from '../machine/runner-watch.ts';
@@ -31,6 +32,12 @@ export async function runStage(args: StageArguments, signal: AbortSignal): Promi
   const machine = machineName(job);
   markChildren(markedEnvironment({ machine, tag: job.tag }));
   const record = readRecord(jobDirectory(stateDir, machine).record);
+  if (record !== undefined && isOfOtherAttempt(record, job.tmpDir)) {
+    throw new HostError(`Machine "${machine}" belongs to another attempt of job "${job.id}".`, {
+      details: [`It was made for "${String(record.tmpDir)}", whose GitLab Runner lives.`],
+      hint: 'GitLab has given the id twice, as after a restore: the later job has the machine.',
+    });
+  }
   const outcome: ScriptOutcome =
     record === undefined
       ? {
