@@ -1,6 +1,7 @@
 /** `nspawn-runner chroot list` and `chroot show`: what is there. */
 import { listChroots, type Chroot } from '../chroot/store.ts';
 import { say } from '../log.ts';
+import { requireRoot } from '../root.ts';
 import { loadSettings } from '../settings.ts';
 import { chrootFacts, type ChrootFacts, type VersionFacts } from '../upkeep/chroot-facts.ts';
 import { requireChroot } from '../upkeep/require-chroot.ts';
@@ -15,6 +16,7 @@ const MIB = 1024 * 1024;
 /** Lists the chroots that jobs can use. */
 export async function chrootList(args: ChrootShowArguments): Promise<number> {
   const settings = await loadSettings(args.settings);
+  requireRoot('chroot list');
   const { stateDir } = settings;
   const chroots = await listChroots(stateDir);
   const facts = await Promise.all(chroots.map((chroot) => chrootFacts(chroot, settings)));
@@ -39,6 +41,7 @@ export async function chrootShow(
   args: ChrootShowArguments & { readonly name: string },
 ): Promise<number> {
   const settings = await loadSettings(args.settings);
+  requireRoot('chroot show');
   const facts = await chrootFacts(await requireChroot(args.name, settings), settings);
   process.stdout.write(
     args.json === true ? `${JSON.stringify(facts, undefined, 2)}\n` : page(facts, new Date()),
