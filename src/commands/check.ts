@@ -2,7 +2,7 @@
 import { listChroots } from '../chroot/store.ts';
 import { Failure, SettingsError } from '../errors.ts';
 import { chooseChroot } from '../gitlab/image.ts';
-import { judgeImages, judgeMmdebstrap } from '../host/base-trees.ts';
+import { judgeBootstraps, judgeImages } from '../host/base-trees.ts';
 import { readCgroups, readKernelLimits, readStateDirectory, readText } from '../host/facts.ts';
 import { failing, ok, renderFindings, type Finding } from '../host/finding.ts';
 import {
@@ -59,20 +59,23 @@ export async function check(args: CheckArguments): Promise<number> {
 }
 
 async function systemFindings(): Promise<Finding[]> {
-  const [systemctl, nspawn, machined, cgroups, limits, mmdebstrap] = await Promise.all([
-    toolVersion('systemctl'),
-    toolVersion('systemd-nspawn'),
-    isSystemdRunning() ? pingService('org.freedesktop.machine1') : 'systemd does not run',
-    readCgroups(),
-    readKernelLimits(),
-    toolVersion('mmdebstrap'),
-  ]);
+  const [systemctl, nspawn, machined, cgroups, limits, mmdebstrap, debootstrap] = await Promise.all(
+    [
+      toolVersion('systemctl'),
+      toolVersion('systemd-nspawn'),
+      isSystemdRunning() ? pingService('org.freedesktop.machine1') : 'systemd does not run',
+      readCgroups(),
+      readKernelLimits(),
+      toolVersion('mmdebstrap'),
+      toolVersion('debootstrap'),
+    ],
+  );
   return [
     ...judgeSystemd({ isInit: isSystemdRunning(), systemctl, nspawn }),
     judgeMachined(machined),
     judgeCgroups(cgroups),
     ...judgeKernelLimits(limits),
-    judgeMmdebstrap(mmdebstrap),
+    judgeBootstraps({ mmdebstrap, debootstrap }),
   ];
 }
 

@@ -35,13 +35,23 @@ export function judgeImages({ chroots, images, defaultProblem }: Images): Findin
   return findings;
 }
 
-/** Whether base trees can be built here. */
-export function judgeMmdebstrap(version: string | undefined): Finding {
-  return version === undefined
-    ? warning(
-        'mmdebstrap',
-        'not installed: `nspawn-runner chroot create` cannot build',
-        'Install the package mmdebstrap (`apt-get install mmdebstrap`).',
-      )
-    : ok('mmdebstrap', version.replace(/^mmdebstrap\s+/, ''));
+export interface Bootstraps {
+  /** What each says of itself; undefined where it is not installed. */
+  readonly mmdebstrap: string | undefined;
+  readonly debootstrap: string | undefined;
+}
+
+/** Whether recipes of Debian and Ubuntu can be built here: one of the two will do. */
+export function judgeBootstraps({ mmdebstrap, debootstrap }: Bootstraps): Finding {
+  if (mmdebstrap !== undefined) {
+    return ok('mmdebstrap', mmdebstrap.replace(/^mmdebstrap\s+/, ''));
+  }
+  if (debootstrap !== undefined) {
+    return ok('debootstrap', debootstrap.replace(/^debootstrap\s+/, ''));
+  }
+  return warning(
+    'mmdebstrap',
+    'neither mmdebstrap nor debootstrap is installed: `debian` and `ubuntu` recipes need one of them',
+    'Install the package mmdebstrap (`apt-get install mmdebstrap`).',
+  );
 }

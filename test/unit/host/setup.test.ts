@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { judgeImages, judgeMmdebstrap } from '../../../src/host/base-trees.ts';
+import { judgeImages, judgeBootstraps } from '../../../src/host/base-trees.ts';
 import { failing, ok, renderFindings, warning } from '../../../src/host/finding.ts';
 import {
   judgeConfigToml,
@@ -119,9 +119,24 @@ describe('judgeImages', () => {
   });
 });
 
-it('says what mmdebstrap is for', () => {
-  expect(judgeMmdebstrap('mmdebstrap 1.5.7').finding).toBe('1.5.7');
-  expect(judgeMmdebstrap(undefined).level).toBe('warn');
+describe('judgeBootstraps', () => {
+  const [mmdebstrap, debootstrap] = ['mmdebstrap 1.5.7', 'debootstrap 1.0.128+nmu2'];
+
+  it.each([
+    [{ mmdebstrap, debootstrap }, 'mmdebstrap', '1.5.7'],
+    [{ mmdebstrap, debootstrap: undefined }, 'mmdebstrap', '1.5.7'],
+    [{ mmdebstrap: undefined, debootstrap }, 'debootstrap', '1.0.128+nmu2'],
+  ])('%j is enough', (found, check, finding) => {
+    expect(judgeBootstraps(found)).toMatchObject({ level: 'ok', object: check, finding });
+  });
+
+  it('says what needs one where there is none', () => {
+    expect(judgeBootstraps({ mmdebstrap: undefined, debootstrap: undefined })).toMatchObject({
+      level: 'warn',
+      finding:
+        'neither mmdebstrap nor debootstrap is installed: `debian` and `ubuntu` recipes need one of them',
+    });
+  });
 });
 
 describe('renderFindings', () => {
