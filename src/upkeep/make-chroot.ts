@@ -68,7 +68,9 @@ export async function updateChroot(
     const { stateDir } = workshop.settings;
     bench.progress.step('looking for changes');
     const chroot = await findChroot(stateDir, recipe.name);
-    const record = chroot && (await readVersionRecord(dirname(chroot.path)));
+    // A torn one is what a rebuild is asked for.
+    const record =
+      chroot && force !== 'rebuild' ? await readVersionRecord(dirname(chroot.path)) : undefined;
     const upstream = await upstreamOf(bench);
     const decision = await decide(bench, { chroot, record, upstream, force });
     const { action, reason } = decision;

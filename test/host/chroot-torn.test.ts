@@ -149,7 +149,7 @@ describe('a torn record', () => {
   });
 
   it('is mended by a new version', async () => {
-    const { stderr } = await chroots.succeed('create', TORN);
+    const { stderr } = await chroots.succeed('update', '--rebuild', TORN);
     expect(stderr).toMatch(/^c-torn: removed 2 old versions that no job uses$/m);
     await host('rm', '--recursive', '--one-file-system', '--', dirOf(BROKEN));
     mend = () => Promise.resolve();
