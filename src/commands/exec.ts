@@ -7,16 +7,17 @@ import { originOf } from '../gitlab/job.ts';
 import { say, warn } from '../log.ts';
 import { jobDirectory } from '../machine/job-directory.ts';
 import { machineName } from '../machine/names.ts';
-import { readRecord, writeRecord } from '../machine/record.ts';
+import { readRecord, writeRecord, type MachineRecord } from '../machine/record.ts';
 import { requireRoot } from '../root.ts';
 import type { JobResult, RunningJob } from '../runner/engine.ts';
+import type { StageCall } from '../runner/events.ts';
 import type { JobResponse } from '../runner/job.ts';
 import { parseCiFile } from '../runner/local/ci-file.ts';
 import { readLocalJob, type LocalJob } from '../runner/local/local-job.ts';
 import { localResponse } from '../runner/local/local-response.ts';
-import { runLocalJob } from '../runner/local/local-run.ts';
+import { runLocalJob, type LocalRunOptions } from '../runner/local/local-run.ts';
 import { parseVariable, type CiVariable } from '../runner/local/local-variables.ts';
-import { readRepository, type Repository } from '../runner/local/repository.ts';
+import { readRepository } from '../runner/local/repository.ts';
 import { terminalSink } from '../runner/local/terminal.ts';
 import { loadSettings } from '../settings.ts';
 import { toolEnvironment } from '../tools/exec.ts';
@@ -52,9 +53,14 @@ export async function exec(args: ExecArguments, signal: AbortSignal): Promise<nu
   // Milliseconds and three digits of chance, for two that begin at once.
   const id = BigInt(Date.now()) * 1000n + BigInt(randomInt(1000));
   const response = localResponse({ id, job, repository, ciFile, variables });
-  const result = await runHere(args, response, repository, signal);
+  const recordFile = args.keep === true ? await recordPath(response, args.settings) : undefined;
+  // The job's directory goes before artifacts are copied, and the reaper may come in between.
+  const onStage = ({ stage }: StageCall): void => {
+    if (recordFile !== undefined && stage === 'run') tryToKeep(recordFile);
+  };
+  const result = await runHere(args, { response, repository, signal, onStage });
   const hasBooted = result.stages.some(({ stage }) => stage === 'run');
-  if (args.keep === true && hasBooted) await keepMachine(response, args.settings);
+  if (recordFile !== undefined && hasBooted) sayKept(recordFile);
   return statusOf(result);
 }
 
@@ -74,9 +80,7 @@ async function readJobOf(path: string, args: ExecArguments, shown: string): Prom
 
 async function runHere(
   args: ExecArguments,
-  response: JobResponse,
-  repository: Repository,
-  signal: AbortSignal,
+  job: Pick<LocalRunOptions, 'response' | 'repository' | 'signal' | 'onStage'>,
 ): Promise<JobResult> {
   const given = process.env['NSPAWN_RUNNER_SETTINGS'];
   let release: () => void = () => undefined;
@@ -88,11 +92,11 @@ async function runHere(
         ...(args.debug === true ? ['--debug'] : []),
       ],
       hostEnv: toolEnvironment(given === undefined ? {} : { NSPAWN_RUNNER_SETTINGS: given }),
-      ...{ response, repository, signal, say, warn },
+      ...{ ...job, say, warn },
       keep: args.keep === true,
       output: terminalSink(process),
-      onStarted: (job) => {
-        release = stopOnSignals(job, signal);
+      onStarted: (running) => {
+        release = stopOnSignals(running, job.signal);
       },
     });
   } finally {
@@ -141,17 +145,41 @@ function thisProgram(): readonly string[] {
   return [process.execPath, script];
 }
 
-/** Or the reaper would take the machine, whose runner we were. */
-async function keepMachine(response: JobResponse, settingsPath: string | undefined): Promise<void> {
+/** Where the record of the job's machine will be; undefined for bad settings: config tells of them. */
+async function recordPath(
+  response: JobResponse,
+  settingsPath: string | undefined,
+): Promise<string | undefined> {
   const { repo_url: url } = response.git_info;
   const origin = originOf(url, response.job_info.project_full_path);
-  const machine = machineName({ origin, id: String(response.id) });
-  const { stateDir } = await loadSettings(settingsPath);
-  const { record: path } = jobDirectory(stateDir, machine);
+  const settings = await loadSettings(settingsPath).catch(() => undefined);
+  if (settings === undefined) return undefined;
+  return jobDirectory(settings.stateDir, machineName({ origin, id: String(response.id) })).record;
+}
+
+/** Or the reaper would take the machine, whose runner we are. Undefined when it is gone. */
+function keepMachine(path: string): MachineRecord | undefined {
   const record = readRecord(path);
+  if (record === undefined || record.isKept === true) return record;
+  const kept = { ...record, isKept: true };
+  writeRecord(path, kept);
+  return kept;
+}
+
+/** Such as with a full disk: the job is not to fail for it, and the next stage tries again. */
+function tryToKeep(path: string): void {
+  try {
+    keepMachine(path);
+  } catch {
+    return;
+  }
+}
+
+function sayKept(path: string): void {
+  const record = keepMachine(path);
   if (record === undefined) return;
-  writeRecord(path, { ...record, isKept: true });
-  say(`Machine "${machine}" is kept until ${record.deadline}: machinectl shell ${machine}`);
+  const { machine, deadline } = record;
+  say(`Machine "${machine}" is kept until ${deadline}: machinectl shell ${machine}`);
   say(`Remove it with: machinectl poweroff ${machine}`);
 }
 

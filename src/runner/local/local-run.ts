@@ -4,7 +4,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { startJob, type JobResult, type RunningJob } from '../engine.ts';
-import type { OutputMark, OutputSink } from '../events.ts';
+import type { OutputMark, OutputSink, StageCall } from '../events.ts';
 import { encodeResponse, type JobResponse } from '../job.ts';
 import type { Driver } from '../job-run.ts';
 import type { ScriptContext } from '../shell/context.ts';
@@ -31,6 +31,8 @@ export interface LocalRunOptions {
   readonly warn: (text: string) => void;
   /** Called once the job runs, for whoever may have to stop it. */
   readonly onStarted: (job: RunningJob) => void;
+  /** Called as each call of the driver begins. */
+  readonly onStage?: (call: StageCall) => void;
   readonly signal: AbortSignal;
 }
 
@@ -54,6 +56,9 @@ export async function runLocalJob(options: LocalRunOptions): Promise<JobResult> 
       tmpRoot: scratch,
       replaceCommands: collector.replaceCommands,
       onOutput: collector.onOutput,
+      onEvent: (event) => {
+        if (event.type === 'stage-start') options.onStage?.(event.call);
+      },
     });
     options.onStarted(job);
     const result = await job.result;
