@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { Stopped } from '../errors.ts';
 import { runConfined, type ConfinedRun } from './confined.ts';
 import { lendToChildren, start } from './exec.ts';
 import { bindArgument, type Bind } from './systemd-nspawn.ts';
@@ -20,6 +21,7 @@ export interface TreeCommand {
   readonly network?: boolean;
 }
 
+const KILL_AFTER_MS = 2_000;
 const REMAINS = ['propagate', 'unix-export'].map((kind) => join('/run/systemd/nspawn', kind));
 
 /** What every systemd-nspawn of a build gets. */
@@ -83,12 +85,12 @@ export async function runInTree(command: TreeCommand, how: ConfinedRun): Promise
 
 /**
  * Runs it on our terminal, or on our pipes where there is none; returns its exit status.
- * @throws HostError when systemd-nspawn is not there.
+ * @throws HostError when systemd-nspawn is not there, Stopped when `signal` ended it.
  */
-export async function logIn(command: TreeCommand, { lockFd }: ConfinedRun): Promise<number> {
+export async function logIn(command: TreeCommand, how: ConfinedRun): Promise<number> {
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
   const options = treeCommandArguments(command).filter((option) => option !== '--console=pipe');
-  const release = lendToChildren(lockFd);
+  const takeBack = lendToChildren(how.lockFd);
   try {
     const child = await start(
       'setpriv',
@@ -111,9 +113,38 @@ export async function logIn(command: TreeCommand, { lockFd }: ConfinedRun): Prom
         ownSession: false,
       },
     );
+    const release = endOn(how.signal, child.pid);
     const { status, signal } = await child.ended;
+    release();
+    if (how.signal.aborted) throw new Stopped('The command in the tree was stopped.');
     return status ?? 128 + (signal === undefined ? 0 : constants.signals[signal as NodeJS.Signals]);
   } finally {
-    release();
+    takeBack();
+  }
+}
+
+/**
+ * On TERM systemd-nspawn ends all that is in the tree and gives the terminal back as it was. It has
+ * no process group of its own, so it is signaled alone: setpriv(1) and unshare(1) become it.
+ */
+function endOn(signal: AbortSignal, pid: number): () => void {
+  let killTimer: NodeJS.Timeout | undefined;
+  const end = (): void => {
+    kill(pid, 'SIGTERM');
+    killTimer = setTimeout(() => kill(pid, 'SIGKILL'), KILL_AFTER_MS);
+  };
+  if (signal.aborted) end();
+  else signal.addEventListener('abort', end, { once: true });
+  return () => {
+    clearTimeout(killTimer);
+    signal.removeEventListener('abort', end);
+  };
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
