@@ -3,7 +3,7 @@
  * that it starts hold too: when it is free, nobody writes into a build of this name any more, even
  * if its builder was killed.
  */
-import { open, readdir, type FileHandle } from 'node:fs/promises';
+import { lstat, open, readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../errors.ts';
 import { tryLock } from '../tools/flock.ts';
@@ -13,28 +13,94 @@ import { treeCommandRemains } from '../tools/systemd-nspawn-command.ts';
 import { buildMachine } from './build-command.ts';
 import { chrootDir, isChrootName } from './store.ts';
 import { removeTreeDirectory } from './tree-storage.ts';
+import { writeFailure } from './write-failure.ts';
 
 export const BUILDING = 'building-';
+/** Of one who makes a directory that others remove meanwhile. */
+const MAX_LOOKS = 10;
+
+export interface BuildPlace {
+  readonly name: string;
+  readonly dir: string;
+  /** Makes the directory where it is not there, or not any more; without it that is a failure. */
+  readonly makeDirectory?: () => Promise<void>;
+}
 
 /**
- * Runs `build` with the lock of the chroot's directory.
- * @throws HostError when someone else has it.
+ * Runs `build` with the lock of the chroot's directory, which is there.
+ * @throws HostError when someone else has it, or has removed the directory.
  */
 export async function withBuildLock<T>(
   name: string,
   dir: string,
   build: (lockFd: number) => Promise<T>,
 ): Promise<T> {
-  const file = await open(join(dir, 'build.lock'), 'a+', 0o600);
+  return withBuildLockIn({ name, dir }, build);
+}
+
+/**
+ * The same for one who makes the directory.
+ * @throws HostError when someone else has the lock, or it cannot be written.
+ */
+export async function withBuildLockIn<T>(
+  place: BuildPlace,
+  build: (lockFd: number) => Promise<T>,
+): Promise<T> {
+  const file = await lockedFile(place);
   try {
-    if (!(await tryLock(file.fd))) throw await busy(name, file);
     await file.truncate(0);
     await file.write(`${process.pid}\n`);
-    await sweepUnfinished(dir);
+    await sweepUnfinished(place.dir);
     return await build(file.fd);
   } finally {
     await file.close();
   }
+}
+
+/** Who removes a chroot removes the lock's file too, while others wait for it: they begin again. */
+async function lockedFile(place: BuildPlace): Promise<FileHandle> {
+  for (let look = 1; ; look++) {
+    const file = await openLock(place, look);
+    if (file === undefined) continue;
+    try {
+      if (!(await tryLock(file.fd))) throw await busy(place.name, file);
+      if (await isStill(lockPath(place.dir), file)) return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    await file.close();
+  }
+}
+
+/** Undefined when the directory went as soon as it was made. */
+async function openLock(
+  { name, dir, makeDirectory }: BuildPlace,
+  look: number,
+): Promise<FileHandle | undefined> {
+  try {
+    await makeDirectory?.();
+    return await open(lockPath(dir), 'a+', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw writeFailure(error, dir);
+    if (makeDirectory !== undefined && look < MAX_LOOKS) return undefined;
+    throw new HostError(`Chroot "${name}" is not there any more.`, {
+      details: [`"${dir}" was removed.`],
+      hint: `Make it with: nspawn-runner chroot create ${name}`,
+      cause: error,
+    });
+  }
+}
+
+/** Whether the locked file is the one that others find. */
+async function isStill(path: string, file: FileHandle): Promise<boolean> {
+  const there = await lstat(path).catch(() => undefined);
+  const ours = await file.stat();
+  return there?.ino === ours.ino && there.dev === ours.dev;
+}
+
+function lockPath(dir: string): string {
+  return join(dir, 'build.lock');
 }
 
 async function busy(name: string, file: FileHandle): Promise<HostError> {
@@ -82,7 +148,7 @@ export async function unfinishedBuilds(stateDir: string): Promise<readonly Unfin
 
 /** Whether somebody builds the chroot; changes nothing. */
 export async function isBuildLocked(stateDir: string, chroot: string): Promise<boolean> {
-  const path = join(chrootDir(stateDir, chroot), 'build.lock');
+  const path = lockPath(chrootDir(stateDir, chroot));
   const file = await open(path, 'r').catch(() => undefined);
   if (file === undefined) return false;
   try {
