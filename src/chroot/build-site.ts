@@ -1,16 +1,16 @@
 /** Where one version of a chroot is made: locked, beside the versions, with a log of its own. */
-import { createWriteStream, type WriteStream } from 'node:fs';
-import { chmod, link, mkdir, rm } from 'node:fs/promises';
+import { chmod, link, mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { finished } from 'node:stream/promises';
 import { dir as temporaryDirectory } from 'tmp-promise';
 import { CommandError, HostError, Stopped } from '../errors.ts';
 import type { ConfinedRun } from '../tools/confined.ts';
-import { BUILDING, withBuildLock } from './build-lock.ts';
+import { BUILDING, withBuildLockIn } from './build-lock.ts';
+import { openBuildLog, type BuildLog } from './build-log.ts';
 import type { Progress } from './progress.ts';
 import { chrootDir } from './store.ts';
 import { makeTreeDirectory, removeTreeDirectory } from './tree-storage.ts';
 import { newVersion } from './version.ts';
+import { unwritable, writeFailure } from './write-failure.ts';
 
 export interface SiteRequest {
   readonly stateDir: string;
@@ -31,6 +31,7 @@ export interface Site extends SiteRequest {
   /** Private, on the same file system; goes with the site. */
   readonly tempDir: string;
   readonly how: ConfinedRun;
+  readonly log: BuildLog;
 }
 
 /**
@@ -42,45 +43,83 @@ export async function withSite<T>(
   request: SiteRequest,
   work: (site: Site) => Promise<T>,
 ): Promise<T> {
-  const { stateDir, name, signal, progress } = request;
+  const { stateDir, name } = request;
   const dir = chrootDir(stateDir, name);
   // A tree is the same whoever makes it: under umask 077 apt of the machines could not read its sources.
   process.umask(0o022);
-  await makeDirectories(stateDir, dir);
-  return withBuildLock(name, dir, async (lockFd) => {
-    const version = newVersion(new Date());
-    const building = join(dir, BUILDING + version);
-    await mkdir(building);
+  const place = { name, dir, makeDirectory: () => makeDirectories(stateDir, dir) };
+  try {
+    return await withBuildLockIn(place, (lockFd) => atSite(request, lockFd, work));
+  } catch (error) {
+    throw writeFailure(error, dir);
+  }
+}
+
+async function atSite<T>(
+  request: SiteRequest,
+  lockFd: number,
+  work: (site: Site) => Promise<T>,
+): Promise<T> {
+  const { stateDir, name, signal } = request;
+  const dir = chrootDir(stateDir, name);
+  const version = newVersion(new Date());
+  const building = join(dir, BUILDING + version);
+  await mkdir(building);
+  try {
     await chmod(building, 0o755);
     // Beside the build and named like it, so that the next build sweeps it too.
     const temporary = { tmpdir: dir, prefix: basename(building), keep: true };
     const { path: tempDir } = await temporaryDirectory(temporary);
-    const log = await openLog(dir);
-    const onLine = (line: string): void => {
-      log.write(`${line}\n`);
-      progress.line(line);
-    };
-    const step = (text: string): void => {
-      log.write(`== ${text}\n`);
-      progress.step(text);
-    };
+    const log = await openBuildLog(join(dir, 'build.log'));
+    const { progress, onLine } = logged(request.progress, log);
     const site: Site = {
-      ...{ stateDir, name, signal, dir, version, building, tempDir },
-      progress: { ...progress, step },
+      ...{ stateDir, name, signal, dir, version, building, tempDir, progress, log },
       tree: join(building, 'tree'),
       how: { lockFd, onLine, signal },
     };
     try {
-      return await work(site);
-    } catch (error) {
-      log.write(`${error instanceof Error ? error.message : String(error)}\n`);
-      throw told(signal.aborted ? new Stopped('The work was stopped.') : error, name, logFile(dir));
+      return await withLog(site, work);
     } finally {
-      await finished(log.end());
       await removeTreeDirectory(tempDir);
-      await removeTreeDirectory(building);
     }
-  });
+  } finally {
+    await removeTreeDirectory(building);
+  }
+}
+
+/** Runs the work; the log has its end, also how it failed. */
+async function withLog<T>(site: Site, work: (site: Site) => Promise<T>): Promise<T> {
+  const { log, name, signal } = site;
+  try {
+    return await work(site);
+  } catch (error) {
+    log.write(error instanceof Error ? error.message : String(error));
+    const failure = await log.flush();
+    if (signal.aborted) throw told(new Stopped('The work was stopped.'), name, log.file);
+    if (failure !== undefined) throw unwritable(failure, log.file, error);
+    throw told(error, name, log.file);
+  } finally {
+    await log.close();
+  }
+}
+
+function logged(
+  progress: Progress,
+  log: BuildLog,
+): { readonly progress: Progress; readonly onLine: (line: string) => void } {
+  return {
+    onLine: (line) => {
+      log.write(line);
+      progress.line(line);
+    },
+    progress: {
+      ...progress,
+      step: (text) => {
+        log.write(`== ${text}`);
+        progress.step(text);
+      },
+    },
+  };
 }
 
 /** An empty tree, for a source to fill. */
@@ -88,19 +127,14 @@ export async function openTree({ tree }: Site): Promise<void> {
   await makeTreeDirectory(tree);
 }
 
-/** Keeps the log beside the version's tree. */
-export async function keepLog({ dir, building }: Site): Promise<void> {
-  await link(logFile(dir), join(building, 'build.log'));
-}
-
-function logFile(dir: string): string {
-  return join(dir, 'build.log');
-}
-
-/** A new file: the last one may be a version's, which keeps it. */
-async function openLog(dir: string): Promise<WriteStream> {
-  await rm(logFile(dir), { force: true });
-  return createWriteStream(logFile(dir), { mode: 0o600, flags: 'wx' });
+/**
+ * Keeps the log beside the version's tree.
+ * @throws HostError when it is not whole: then the disk is full, or worse.
+ */
+export async function keepLog({ log, building }: Site): Promise<void> {
+  const failure = await log.flush();
+  if (failure !== undefined) throw failure;
+  await link(log.file, join(building, 'build.log'));
 }
 
 /**

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { SettingsError, Stopped } from '../../errors.ts';
 import type { ConfinedRun } from '../../tools/confined.ts';
 import { download } from '../../tools/curl.ts';
+import { isSurelyWrite, unwritable } from '../write-failure.ts';
 import { requireProgram } from './required-program.ts';
 
 /** Otherwise it is a path on this host. */
@@ -20,7 +21,8 @@ export function withoutCredentials(location: string): string {
 
 /**
  * Brings it into `file`, which is not there.
- * @throws CommandError when the download fails, SettingsError when a path cannot be read.
+ * @throws CommandError when the download fails, SettingsError when a path cannot be read,
+ *   HostError when the copy cannot be written.
  */
 export async function fetchFile(location: string, file: string, how: ConfinedRun): Promise<void> {
   if (isUrl(location)) {
@@ -31,7 +33,7 @@ export async function fetchFile(location: string, file: string, how: ConfinedRun
   try {
     await copyFile(location, file, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
   } catch (cause) {
-    throw unreadable(location, cause);
+    throw isSurelyWrite(cause) ? unwritable(cause, file) : unreadable(location, cause);
   }
 }
 
