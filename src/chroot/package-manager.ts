@@ -1,7 +1,11 @@
 /** Packages of a tree that is there already: installed and upgraded by its own package manager. */
-import { SettingsError } from '../errors.ts';
+import { chmod, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CommandError, HostError, SettingsError } from '../errors.ts';
+import type { Bind } from '../tools/systemd-nspawn.ts';
 import { runInTree, type TreeCommand } from '../tools/systemd-nspawn-command.ts';
 import type { ConfinedRun } from '../tools/confined.ts';
+import { withLookDirectory } from './look-directory.ts';
 import { existsInTree } from './tree-path.ts';
 
 type Command = readonly string[];
@@ -10,14 +14,24 @@ export interface PackageManager {
   readonly name: 'apt' | 'dnf';
   readonly install: (packages: readonly string[]) => readonly Command[];
   readonly upgrade: readonly Command[];
-  /** Directories that `simulate` writes to; the rest of the tree is read-only to it. */
-  readonly scratch: readonly string[];
-  /** Says what an upgrade would do. */
-  readonly simulate: readonly Command[];
-  /** Whether a line of `simulate` says that there is something to do. */
-  readonly isWork: (line: string) => boolean;
+  readonly look: Look;
   /** Takes away what was fetched. */
   readonly clean: readonly Command[];
+}
+
+/** How a tree that is not changed is asked what an upgrade would do. */
+export interface Look {
+  readonly commands: readonly Command[];
+  /** Directory of the tree in which a command leaves its package lists to the next. */
+  readonly lists: string | undefined;
+  /** Of a list there; a look without any has seen nothing. */
+  readonly isList: (name: string) => boolean;
+  /** Whether a line says that there is something to do. */
+  readonly isWork: (line: string) => boolean;
+  /** Whether a line says that a repository was not read, where the exit status does not. */
+  readonly isMiss: (line: string) => boolean;
+  /** An exit status that says that there is something to do. */
+  readonly workStatus: number | undefined;
 }
 
 /** apt-get(8): no questions, the recipe's own files stay, nothing waits for a disk that may be lost. */
@@ -33,16 +47,36 @@ const APT = [
 /** A mirror that fails must fail the build: by itself apt-get(8) goes on with what it had. */
 const APT_UPDATE = [...APT, '--option=APT::Update::Error-Mode=any', 'update'];
 
+const APT_LISTS = '/var/lib/apt/lists';
+/** The lists of a look are in memory: apt.conf(5) keeps them compressed, without descriptions or caches. */
+const APT_LOOK = [
+  `--option=Dir::State::Lists=${APT_LISTS}`,
+  '--option=Acquire::GzipIndexes=true',
+  '--option=Acquire::Languages=none',
+  '--option=Dir::Cache::pkgcache=',
+  '--option=Dir::Cache::srcpkgcache=',
+];
+
 const apt: PackageManager = {
   name: 'apt',
   install: (packages) => [APT_UPDATE, [...APT, 'install', '--', ...packages]],
   upgrade: [APT_UPDATE, [...APT, 'dist-upgrade']],
-  scratch: ['/var/lib/apt/lists', '/var/cache/apt', '/var/log/apt', '/tmp'],
-  simulate: [APT_UPDATE, [...APT, '--simulate', 'dist-upgrade']],
-  isWork: (line) => /^(?:Inst|Remv|Purg) /.test(line),
+  look: {
+    commands: [
+      [...APT_UPDATE, ...APT_LOOK],
+      [...APT, ...APT_LOOK, '--simulate', 'dist-upgrade'],
+    ],
+    lists: APT_LISTS,
+    isList: (name) => /_(?:In)?Release$|_Packages(?:\.\w+)?$/.test(name),
+    isWork: (line) => /^(?:Inst|Remv|Purg) /.test(line),
+    // apt before 2.1 does not know Error-Mode, goes on with what it had and ends with 0.
+    // "Err:" is no such line: the next of several forms of one list may be there.
+    isMiss: (line) => /^W: (?:Failed to fetch|Some index files failed)/.test(line),
+    workStatus: undefined,
+  },
   clean: [
     [...APT, 'clean'],
-    ['/usr/bin/find', '/var/lib/apt/lists', '-mindepth', '1', '-delete'],
+    ['/usr/bin/find', APT_LISTS, '-mindepth', '1', '-delete'],
   ],
 };
 
@@ -50,9 +84,18 @@ const dnf: PackageManager = {
   name: 'dnf',
   install: (packages) => [['/usr/bin/dnf', '--assumeyes', 'install', ...packages]],
   upgrade: [['/usr/bin/dnf', '--assumeyes', 'upgrade']],
-  scratch: ['/var/cache', '/var/lib/dnf', '/var/log', '/tmp'],
-  simulate: [['/usr/bin/dnf', '--quiet', 'list', '--upgrades']],
-  isWork: (line) => /^\S+\.(?:noarch|\w+)\s+\S+\s+\S+/.test(line),
+  look: {
+    // A repository that is not read must not pass for one without anything newer.
+    commands: [
+      ['/usr/bin/dnf', '--quiet', '--setopt=*.skip_if_unavailable=0', '--refresh', 'check-update'],
+    ],
+    lists: undefined,
+    isList: () => true,
+    isWork: () => false,
+    isMiss: () => false,
+    // dnf(8), check-update.
+    workStatus: 100,
+  },
   clean: [['/usr/bin/dnf', 'clean', 'all']],
 };
 
@@ -89,19 +132,80 @@ export async function runAll(
   for (const argv of commands) await runInTree({ ...command, argv }, how);
 }
 
-/** Whether an upgrade of a tree, which is not changed, would do anything. */
-export async function hasUpgrades(manager: PackageManager, inTree: InTree): Promise<boolean> {
-  const { command, how } = inTree;
+/**
+ * Whether an upgrade of a tree, which is not changed, would do anything.
+ * @throws HostError when that was not told; whoever looked in vain has not seen that there is nothing.
+ */
+export async function hasUpgrades(
+  { look }: PackageManager,
+  { command, how }: InTree & { readonly command: { readonly chroot: string } },
+): Promise<boolean> {
+  const { chroot, ...inTree } = command;
   const lines: string[] = [];
   const onLine = (line: string): void => {
     lines.push(line);
     how.onLine(line);
   };
-  const options = [
-    ...(command.options ?? []),
-    '--read-only',
-    ...manager.scratch.map((path) => `--tmpfs=${path}`),
-  ];
-  await runAll(manager.simulate, { command: { ...command, options }, how: { ...how, onLine } });
-  return lines.some(manager.isWork);
+  // systemd-nspawn(1): what is written goes with the command, also /etc/resolv.conf, which the tree
+  // does not have, and the files that apt's own user makes in /tmp.
+  const options = [...(inTree.options ?? []), '--volatile=overlay'];
+  return withLookDirectory(async (dir) => {
+    const lists = await listsOf(look, dir);
+    const binds = [...(inTree.binds ?? []), ...lists];
+    const asked = { command: { ...inTree, options, binds }, how: { ...how, onLine } };
+    if (await saysWork(look, asked, chroot)) return true;
+    await requireLists(look, { chroot, lines, lists });
+    return lines.some(look.isWork);
+  });
 }
+
+/** Each command has a tree of its own, as it was; only these go from one to the next. */
+async function listsOf({ lists }: Look, dir: string): Promise<readonly Bind[]> {
+  if (lists === undefined) return [];
+  const source = join(dir, 'lists');
+  await mkdir(source);
+  // apt's own user goes through it, whatever the umask.
+  await chmod(source, 0o755);
+  return [{ source, target: lists, readOnly: false }];
+}
+
+async function saysWork(look: Look, asked: InTree, chroot: string): Promise<boolean> {
+  try {
+    await runAll(look.commands, asked);
+    return false;
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const { exitStatus } = error.command;
+    if (look.workStatus !== undefined && exitStatus === look.workStatus) return true;
+    throw new HostError(`Chroot "${chroot}" was not looked through: ${error.message}`, {
+      hint: LOOK_AGAIN,
+      cause: error,
+    });
+  }
+}
+
+interface Seen {
+  readonly chroot: string;
+  readonly lines: readonly string[];
+  readonly lists: readonly Bind[];
+}
+
+async function requireLists(look: Look, { chroot, lines, lists }: Seen): Promise<void> {
+  const missed = lines.filter(look.isMiss);
+  if (missed.length > 0) {
+    const message = `Chroot "${chroot}" was not looked through: a repository was not read.`;
+    throw new HostError(message, { details: missed, hint: LOOK_AGAIN });
+  }
+  for (const { source } of lists) {
+    if ((await readdir(source)).some(look.isList)) continue;
+    throw new HostError(
+      `Chroot "${chroot}" has no package lists: whether anything is newer was not told.`,
+      {
+        hint: 'Name repositories in the sources of its package manager, or in the recipe.',
+      },
+    );
+  }
+}
+
+const LOOK_AGAIN =
+  'Correct what it complains about, in the recipe, its mirror or on this host, and try again.';

@@ -57,8 +57,9 @@ describe('the package manager of a tree', () => {
 
 describe('its commands', () => {
   it.each(['usr/bin/apt-get', 'usr/bin/dnf'])('of %s are programs by their paths', async (path) => {
-    const { install, upgrade, simulate, clean } = await managerWith(path);
-    for (const [program] of [...install(['git']), ...upgrade, ...simulate, ...clean]) {
+    const { install, upgrade, look, clean } = await managerWith(path);
+    const all = [install(['git=1.0']), upgrade, look.commands, clean];
+    for (const [program] of all.flat()) {
       expect(program).toMatch(/^\/usr\/bin\/[a-z-]+$/);
     }
   });
@@ -71,8 +72,8 @@ describe('its commands', () => {
   });
 
   it('fail where a mirror fails', async () => {
-    const { install, upgrade, simulate } = await managerWith('usr/bin/apt-get');
-    for (const [update] of [install(['git']), upgrade, simulate]) {
+    const { install, upgrade, look } = await managerWith('usr/bin/apt-get');
+    for (const [update] of [install(['git']), upgrade, look.commands]) {
       expect(update).toContain('--option=APT::Update::Error-Mode=any');
     }
   });
@@ -91,18 +92,43 @@ describe('what a simulated upgrade says', () => {
     ['Installing is what Inst means', false],
     ['', false],
   ])('apt: %s', async (line, isWork) => {
-    expect((await managerWith('usr/bin/apt-get')).isWork(line)).toBe(isWork);
+    expect((await managerWith('usr/bin/apt-get')).look.isWork(line)).toBe(isWork);
   });
 
   it.each([
-    ['bash.x86_64                5.2.37-3.fc42            updates', true],
-    ['tzdata.noarch              2025b-1.fc42             updates', true],
-    ['Available upgrades', false],
-    ['Last metadata expiration check: 0:00:12 ago on Fri Nov 20 22:07:13 2026.', false],
-    ['Updating and loading repositories:', false],
-    ['Repositories loaded.', false],
-    ['', false],
-  ])('dnf: %s', async (line, isWork) => {
-    expect((await managerWith('usr/bin/dnf')).isWork(line)).toBe(isWork);
+    ['Err:3 file:/srv/repo ./ Packages', false],
+    ['W: Failed to fetch http://mirror.example.com/debian/dists/bookworm/InRelease', true],
+    ['W: Some index files failed to download. They have been ignored, or old ones used.', true],
+    ['W: Conflicting distribution: file:/srv/repo ./ Release', false],
+    ['Get:1 http://deb.debian.org/debian bookworm InRelease [151 kB]', false],
+    ['Ign:2 file:/srv/repo ./ InRelease', false],
+  ])('apt, which has not read it all: %s', async (line, isMiss) => {
+    expect((await managerWith('usr/bin/apt-get')).look.isMiss(line)).toBe(isMiss);
+  });
+
+  it.each([
+    ['deb.debian.org_debian_dists_bookworm_InRelease', true],
+    ['deb.debian.org_debian_dists_bookworm_main_binary-amd64_Packages.lz4', true],
+    ['_srv_repo_._Packages', true],
+    ['lock', false],
+    ['partial', false],
+    ['auxfiles', false],
+  ])('apt, which keeps its lists: %s', async (name, isList) => {
+    expect((await managerWith('usr/bin/apt-get')).look.isList(name)).toBe(isList);
+  });
+
+  it('dnf: by its exit status, and fails without a repository', async () => {
+    const { look } = await managerWith('usr/bin/dnf');
+    expect(look.workStatus).toBe(100);
+    expect(look.commands).toEqual([
+      [
+        ...['/usr/bin/dnf', '--quiet', '--setopt=*.skip_if_unavailable=0', '--refresh'],
+        'check-update',
+      ],
+    ]);
+  });
+
+  it('apt: by its lines, since it fails with exit status 100', async () => {
+    expect((await managerWith('usr/bin/apt-get')).look.workStatus).toBeUndefined();
   });
 });
