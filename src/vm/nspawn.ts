@@ -6,13 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '../errors.ts';
 import { findUserName } from '../tools/getent.ts';
-import {
-  listRegisteredMachines,
-  showRegisteredMachine,
-  terminateMachine,
-  type Asking,
-  type ListedMachine,
-} from '../tools/machinectl-list.ts';
+import { showRegisteredMachine, terminateMachine, type Asking } from '../tools/machinectl.ts';
 import { joinMarks } from './marks.ts';
 import { evidencePaths } from './paths.ts';
 import type { VirtualMachine, VmBackend, VmContext, VmListing } from './virtual-machine.ts';
@@ -26,14 +20,18 @@ const POLL_MS = 50;
 
 export const nspawn: VmBackend = {
   kind: 'nspawn',
-  isThere: async () => hasForeign(await readdir(REGISTRY).catch(() => [])),
+  isThere: async () => (await foreignNames()).length > 0,
   list,
   destroy,
 };
 
-/** Whether the registry has machines that are not ours. Pure. */
-export function hasForeign(files: readonly string[]): boolean {
-  return files.some(
+async function foreignNames(): Promise<readonly string[]> {
+  return foreignMachines(await readdir(REGISTRY).catch(() => []));
+}
+
+/** The machines of the registry that are not ours. Pure. */
+export function foreignMachines(files: readonly string[]): readonly string[] {
+  return files.filter(
     (file) =>
       !file.startsWith('.') &&
       !file.includes(':') &&
@@ -48,8 +46,8 @@ function unitOf(machine: string): string {
 async function list(context: VmContext): Promise<VmListing> {
   const asking = askingOf(context);
   const found: VirtualMachine[] = [];
-  for (const listed of await listRegisteredMachines(asking)) {
-    const vm = await describe(listed, asking);
+  for (const machine of await foreignNames()) {
+    const vm = await describe(machine, asking);
     if (vm !== undefined) found.push(vm);
   }
   return { found, failures: [] };
@@ -59,15 +57,10 @@ function askingOf({ commandTimeoutSec, signal }: VmContext): Asking {
   return { timeoutSec: commandTimeoutSec, signal };
 }
 
-async function describe(
-  listed: ListedMachine,
-  asking: Asking,
-): Promise<VirtualMachine | undefined> {
-  const { machine, service } = listed;
-  // libvirt's are domains, see libvirt.ts; ".host" is the host.
-  if (machine.startsWith('.') || service?.startsWith('libvirt') === true) return undefined;
+async function describe(machine: string, asking: Asking): Promise<VirtualMachine | undefined> {
   const shown = await showRegisteredMachine(machine, asking);
-  if (shown?.leader === undefined) return undefined;
+  // libvirt's are domains, see libvirt.ts.
+  if (shown?.leader === undefined || shown.service.startsWith('libvirt')) return undefined;
   if (OURS.test(machine) && shown.unit === unitOf(machine)) return undefined;
   const leader = await readProcess(shown.leader);
   if (leader === undefined || isInJobMachine(leader)) return undefined;
@@ -98,7 +91,7 @@ async function destroy(vm: VirtualMachine, context: VmContext): Promise<void> {
   while (await isStillThere(vm, asking)) {
     if (performance.now() >= end) {
       throw new HostError(`Machine "${vm.name}" is still there.`, {
-        hint: `Look at \`machinectl status ${vm.name}\`.`,
+        hint: `Look at \`machinectl show ${vm.name}\`.`,
       });
     }
     await sleep(POLL_MS);

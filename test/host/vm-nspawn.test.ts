@@ -92,6 +92,22 @@ describe('machines of machined', () => {
     expect(left).not.toContain('job-marked');
   });
 
+  it('is found where systemd-machined would wait for an os-release that is a FIFO', async () => {
+    const path = await tree(join(base, 'tree'));
+    await startMachine('person', path);
+    await startMachine('job-nested', await tree(join(job, 'tree')));
+    for (const each of [path, join(job, 'tree')]) {
+      await rm(join(each, 'etc/os-release'));
+      await execa('mkfifo', [join(each, 'etc/os-release')]);
+    }
+    const since = performance.now();
+    const { removed, failures } = await destroyOfJob();
+    expect(failures).toEqual([]);
+    expect(removed.map(({ vm }) => vm.name)).toEqual(['job-nested']);
+    expect(performance.now() - since).toBeLessThan(10_000);
+    expect(await machines()).toContain('person');
+  });
+
   it("takes neither our own machines nor what is in our slice for a job's", async () => {
     const name = `nsr1-aaaaaaaa-${process.pid}`;
     const ours = ['systemd-run', '--quiet', '--wait', '--collect', `--unit=${name}.service`];

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { hasForeign } from '../../../src/vm/nspawn.ts';
+import { foreignMachines } from '../../../src/vm/nspawn.ts';
 import { isOfLibvirt } from '../../../src/vm/libvirt.ts';
 import { guestName, isQemu } from '../../../src/vm/qemu.ts';
 import { isInJobMachine } from '../../../src/vm/vm-processes.ts';
 
 describe('machines registered with machined', () => {
   it.each([
-    [[], false],
-    [['nsr1-aaaaaaaa-1', 'unit:nsr1-aaaaaaaa-1.service'], false],
-    [['nsr1-aaaaaaaa-1', 'unit:machine-nsr1.scope'], true],
-    [['nested', 'unit:machine-nested.scope'], true],
-    [['.tmp123'], false],
-  ])('%j: %s', (files, expected) => {
-    expect(hasForeign(files)).toBe(expected);
+    [[], []],
+    [['nsr1-aaaaaaaa-1', 'unit:nsr1-aaaaaaaa-1.service'], []],
+    [['nsr1-aaaaaaaa-1', 'unit:machine-nsr1.scope'], ['nsr1-aaaaaaaa-1']],
+    [['nested', 'unit:machine-nested.scope'], ['nested']],
+    [['.tmp123'], []],
+  ])('%j: of others are %j', (files, expected) => {
+    expect(foreignMachines(files)).toEqual(expected);
   });
 });
 

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Failure } from '../../../src/errors.ts';
 import { parsePasswd } from '../../../src/tools/getent.ts';
-import { parseMachineList } from '../../../src/tools/machinectl-list.ts';
 import {
   parseDisks,
   parseHostOnlyInterfaces,
@@ -83,7 +82,6 @@ describe('what tools of virtual machines say', () => {
       [`${JOB}\n${PERSON}\n`, parseUuids],
       [fixture('domain-running-11.3.xml'), parseDomain],
       [fixture('pool-9.0.xml'), parsePool],
-      ['[{"machine":"tn","class":"container","service":"systemd-nspawn"}]', parseMachineList],
       [
         `{"version":1,"machines":{"${'0'.repeat(32)}":{"name":"a","vagrantfile_path":"/a"}}}`,
         (t) => parseMachineIndex(t, 'i'),
