@@ -137,21 +137,13 @@ function circumstances(
   const slot = digits(env['CUSTOM_ENV_CI_CONCURRENT_PROJECT_ID']);
   const runnerId = digits(env['CUSTOM_ENV_CI_RUNNER_ID']);
   return {
-    tag: operatorsTag(env) ?? `runner-${runnerId}-project-${projectId}-concurrent-${slot}-${id}`,
+    // One in our own environment is also GitLab Runner's and that of all its other jobs: no mark.
+    tag: `runner-${runnerId}-project-${projectId}-concurrent-${slot}-${id}`,
     slot,
     tmpDir: jobTmpDir(env),
     responseFile: nonEmpty(env['JOB_RESPONSE_FILE']),
     runner: nonEmpty(runner),
   };
-}
-
-/**
- * A tag that is in the environment already counts, as with beaker-cleanup-driver. Variables of the
- * job do not get there: GitLab Runner hands them on as CUSTOM_ENV_*.
- */
-function operatorsTag(env: Environment): string | undefined {
-  const tag = nonEmpty(env['_CI_JOB_TAG']);
-  return tag !== undefined && tag === plainText(tag) ? tag : undefined;
 }
 
 function refuseOtherId(id: string, options: ReadJobOptions, env: Environment): void {

@@ -59,6 +59,11 @@ describe('the job', () => {
     });
   });
 
+  it('has a tag of its own, whatever GitLab Runner has in its environment', () => {
+    const tag = readJob(distrustful, { ...env, _CI_JOB_TAG: 'of-the-runner' })?.tag;
+    expect(tag).toBe('runner-7-project-42-concurrent-3-4711');
+  });
+
   it('needs no variable at all', () => {
     expect(readJob(distrustful, { JOB_RESPONSE_FILE: file })).toMatchObject({
       id: '4711',
