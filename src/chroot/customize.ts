@@ -26,7 +26,7 @@ export async function installPackages(site: Site, recipe: Recipe): Promise<void>
 export async function upgradePackages(site: Site, recipe: Recipe): Promise<void> {
   site.progress.step('upgrading packages');
   const manager = await requirePackageManager(site.tree, recipe);
-  await runManager(site, recipe, [...manager.upgrade, ...manager.clean]);
+  await runManager(site, recipe, [...manager.refresh(recipe.packages), ...manager.clean]);
 }
 
 async function runManager(

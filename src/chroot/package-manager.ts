@@ -14,6 +14,8 @@ export interface PackageManager {
   readonly name: 'apt' | 'dnf';
   readonly install: (packages: readonly string[]) => readonly Command[];
   readonly upgrade: readonly Command[];
+  /** An upgrade of a tree in which a recipe installed these packages: one with a version keeps it. */
+  readonly refresh: (packages: readonly string[]) => readonly Command[];
   readonly look: Look;
   /** Takes away what was fetched. */
   readonly clean: readonly Command[];
@@ -56,11 +58,19 @@ const APT_LOOK = [
   '--option=Dir::Cache::pkgcache=',
   '--option=Dir::Cache::srcpkgcache=',
 ];
+/** A package with a version, apt-get(8): `curl=7.88.1-10`. */
+const APT_PIN = /^([^=]+)=/;
 
 const apt: PackageManager = {
   name: 'apt',
-  install: (packages) => [APT_UPDATE, [...APT, 'install', '--', ...packages]],
+  install: (packages) => [
+    APT_UPDATE,
+    [...APT, ...overHolds(packages), 'install', '--', ...packages],
+    ...holds(packages),
+  ],
   upgrade: [APT_UPDATE, [...APT, 'dist-upgrade']],
+  // With the lists, apt-mark(8) also knows what a step of the recipe has taken away again.
+  refresh: (packages) => [APT_UPDATE, ...holds(packages), [...APT, 'dist-upgrade']],
   look: {
     commands: [
       [...APT_UPDATE, ...APT_LOOK],
@@ -80,10 +90,27 @@ const apt: PackageManager = {
   ],
 };
 
+function aptPins(packages: readonly string[]): readonly string[] {
+  return packages.flatMap((name) => APT_PIN.exec(name)?.[1] ?? []);
+}
+
+/** apt-get(8), dist-upgrade leaves a held package as it is, and the same when it is simulated. */
+function holds(packages: readonly string[]): readonly Command[] {
+  const names = aptPins(packages);
+  return names.length === 0 ? [] : [['/usr/bin/apt-mark', '--quiet', 'hold', '--', ...names]];
+}
+
+/** A version of a recipe's own outranks the one that the chroot which it extends holds. */
+function overHolds(packages: readonly string[]): readonly string[] {
+  return aptPins(packages).length === 0 ? [] : ['--allow-change-held-packages'];
+}
+
 const dnf: PackageManager = {
   name: 'dnf',
   install: (packages) => [['/usr/bin/dnf', '--assumeyes', 'install', ...packages]],
   upgrade: [['/usr/bin/dnf', '--assumeyes', 'upgrade']],
+  // Where the version begins in `name-version`, only the repositories can tell.
+  refresh: () => dnf.upgrade,
   look: {
     // A repository that is not read must not pass for one without anything newer.
     commands: [

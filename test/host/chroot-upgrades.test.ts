@@ -83,8 +83,8 @@ async function tree(): Promise<string> {
 describe('a newer package', () => {
   afterEach(() => chroots.succeed('remove', NAME));
 
-  it('is found and installed once', async () => {
-    await create('plain, pinned');
+  it('is found and installed once, and a version that the recipe gives stays', async () => {
+    await create('plain, pinned=1.0');
     expect(await installed()).toBe('pinned=1.0 plain=1.0');
     const none = await chroots.succeed('update', NAME);
     expect(none.stderr).toContain('nothing to do');
@@ -93,7 +93,7 @@ describe('a newer package', () => {
     await offer(await tree(), '2.0');
     const found = await chroots.succeed('update', NAME);
     expect(found.stderr).toContain('a refreshed copy');
-    expect(await installed()).toBe('pinned=2.0 plain=2.0');
+    expect(await installed()).toBe('pinned=1.0 plain=2.0');
 
     const after = await chroots.succeed('update', NAME);
     expect(after.stderr).toContain('there are no newer packages');

@@ -57,8 +57,8 @@ describe('the package manager of a tree', () => {
 
 describe('its commands', () => {
   it.each(['usr/bin/apt-get', 'usr/bin/dnf'])('of %s are programs by their paths', async (path) => {
-    const { install, upgrade, look, clean } = await managerWith(path);
-    const all = [install(['git=1.0']), upgrade, look.commands, clean];
+    const { install, upgrade, refresh, look, clean } = await managerWith(path);
+    const all = [install(['git=1.0']), upgrade, refresh(['git=1.0']), look.commands, clean];
     for (const [program] of all.flat()) {
       expect(program).toMatch(/^\/usr\/bin\/[a-z-]+$/);
     }
@@ -72,10 +72,24 @@ describe('its commands', () => {
   });
 
   it('fail where a mirror fails', async () => {
-    const { install, upgrade, look } = await managerWith('usr/bin/apt-get');
-    for (const [update] of [install(['git']), upgrade, look.commands]) {
+    const { install, upgrade, refresh, look } = await managerWith('usr/bin/apt-get');
+    for (const [update] of [install(['git']), upgrade, refresh([]), look.commands]) {
       expect(update).toContain('--option=APT::Update::Error-Mode=any');
     }
+  });
+
+  it('keep a package at the version that the recipe gives', async () => {
+    const { install, refresh } = await managerWith('usr/bin/apt-get');
+    const packages = ['git', 'curl=7.88.1-10', 'libc6:i386=2.36', 'nodejs/trixie-backports'];
+    const hold = ['/usr/bin/apt-mark', '--quiet', 'hold', '--', 'curl', 'libc6:i386'];
+    const [, installed, held] = install(packages);
+    expect(installed).toContain('--allow-change-held-packages');
+    expect(held).toEqual(hold);
+    const [update, before, upgrade] = refresh(packages);
+    expect([update?.at(-1), before, upgrade?.at(-1)]).toEqual(['update', hold, 'dist-upgrade']);
+    expect(install(['git'])).toHaveLength(2);
+    expect(install(['git'])[1]).not.toContain('--allow-change-held-packages');
+    expect(refresh(['git'])).toHaveLength(2);
   });
 });
 
