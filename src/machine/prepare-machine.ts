@@ -12,7 +12,7 @@ import { writeClaim } from './claim.ts';
 import { destroyMachine, endStragglers, leftSomething, type DestroyOptions } from './destroy.ts';
 import { jobDirectory, jobsDirectory, trashDirectory, type JobDirectory } from './job-directory.ts';
 import { holdCurrent } from './hold-current.ts';
-import { buildsPath, cachePath, isInUse, makeKept } from './kept-directories.ts';
+import { buildsPath, cachePath, makeKept, withBuilds } from './kept-directories.ts';
 import { lockHolder, withLock } from './lock.ts';
 import { lookInside, type Inside } from './look-inside.ts';
 import type { MachineBase } from './machine-base.ts';
@@ -104,11 +104,15 @@ async function makeMachine(
   const begun = await beginAttempt(plan, machine);
   const hold = async (base: MachineBase): Promise<Held> => {
     stopIf(signal);
-    const attempt = { ...begun, base };
     const inside = await lookInside(base);
-    const record = recordOf(attempt, inside);
-    writeRecord(attempt.directory.record, record);
-    return { attempt, inside, record };
+    const write = (builds: string | undefined): Held => {
+      const attempt = { ...begun, base, builds };
+      const record = recordOf(attempt, inside);
+      writeRecord(attempt.directory.record, record);
+      return { attempt, inside, record };
+    };
+    if (!plan.keepBuilds) return write(undefined);
+    return withBuilds({ ...plan, machine, builds: buildsOf(plan) }, signal, write);
   };
   const { attempt, inside, record } = await holdCurrent(plan.base, hold, plan.currentBase);
   if (record.virtualMachines !== undefined) writeClaim(plan.stateDir, record);
@@ -126,7 +130,7 @@ interface Held {
   readonly record: MachineRecord;
 }
 
-async function beginAttempt(plan: MachinePlan, machine: string): Promise<Attempt> {
+async function beginAttempt(plan: MachinePlan, machine: string): Promise<Omit<Attempt, 'builds'>> {
   const { stateDir } = plan;
   const project = { origin: plan.origin, id: plan.jobId, projectId: plan.projectId };
   const directory = jobDirectory(stateDir, machine);
@@ -137,7 +141,6 @@ async function beginAttempt(plan: MachinePlan, machine: string): Promise<Attempt
     attempt: randomBytes(8).toString('hex'),
     directory,
     cache: plan.isTrial === true ? undefined : cachePath(stateDir, project),
-    builds: plan.keepBuilds ? await freeBuilds(plan, machine) : undefined,
   };
 }
 
@@ -238,10 +241,9 @@ async function claim(machine: DestroyOptions, path: string): Promise<void> {
   await mkdir(path, { mode: 0o700 });
 }
 
-async function freeBuilds(plan: MachinePlan, machine: string): Promise<string | undefined> {
+function buildsOf(plan: MachinePlan): string {
   const project = { origin: plan.origin, id: plan.jobId, projectId: plan.projectId };
-  const path = buildsPath(plan.stateDir, project, plan);
-  return (await isInUse(plan.stateDir, path, machine)) ? undefined : path;
+  return buildsPath(plan.stateDir, project, plan);
 }
 
 function describeMemory(limits: Limits): string | undefined {
