@@ -1,5 +1,5 @@
 /** What a recipe does to the tree that its source made, in the order that docs/recipes.md gives. */
-import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import type { Site } from './build-site.ts';
@@ -10,6 +10,7 @@ import { runPlaybook } from './playbook.ts';
 import type { Recipe, RecipeUser, Step } from './recipe.ts';
 import { placeInTree } from './tree-path.ts';
 import { runInTree } from '../tools/systemd-nspawn-command.ts';
+import { readInTree } from '../tools/tree-path.ts';
 
 const STEP_IN_TREE = '/run/nspawn-runner-step';
 const DEFAULT_MODE = 0o644;
@@ -89,7 +90,7 @@ function userOptions(user: RecipeUser): string[] {
 }
 
 async function isUser(tree: string, name: string): Promise<boolean> {
-  const passwd = await readFile(join(tree, 'etc/passwd'), 'utf8').catch(() => '');
+  const passwd = (await readInTree(tree, '/etc/passwd')) ?? '';
   return passwd.split('\n').some((line) => line.startsWith(`${name}:`));
 }
 

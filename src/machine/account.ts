@@ -1,7 +1,8 @@
 /** The user that scripts run as, looked up in the chroot: its numbers own the builds directory. */
-import { lstat, readFile } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../errors.ts';
+import { readInTree, resolveInTree } from '../tools/tree-path.ts';
 
 export interface Account {
   readonly uid: number;
@@ -23,11 +24,15 @@ export function findAccount(passwd: string, user: string): Account | undefined {
 /** @throws HostError when the chroot has no such user. */
 export async function lookUpAccount(chroot: string, user: string): Promise<Account> {
   if (user === 'root') return { uid: 0, gid: 0, home: '/root' };
-  const passwd = await readFile(join(chroot, 'etc/passwd'), 'utf8').catch(() => '');
-  const account = findAccount(passwd, user);
+  const passwd = await readInTree(chroot, '/etc/passwd');
+  const account = findAccount(passwd ?? '', user);
   if (account !== undefined) return account;
   throw new HostError(`User "${user}" does not exist in the chroot.`, {
-    details: [`Looked for it in ${join(chroot, 'etc/passwd')}.`],
+    details: [
+      passwd === undefined
+        ? `${join(chroot, 'etc/passwd')} is no regular file of at most 1 MiB.`
+        : `Looked for it in ${join(chroot, 'etc/passwd')}.`,
+    ],
     hint: 'Create the user in the recipe, or change `user` in the settings.',
   });
 }
@@ -42,6 +47,8 @@ export async function missingHome(
   { uid, home }: Account,
 ): Promise<string | undefined> {
   if (uid === 0) return undefined;
-  const found = await lstat(join(chroot, home)).catch(() => undefined);
+  const found = await resolveInTree(chroot, home)
+    .then((place) => lstat(place))
+    .catch(() => undefined);
   return found?.isDirectory() === true && found.uid === uid ? undefined : `/home/${user}`;
 }

@@ -1,7 +1,6 @@
 /** What a job's machine will find in the tree that it boots from. */
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import { HostError } from '../errors.ts';
+import { existsInTree } from '../tools/tree-path.ts';
 import { lookUpAccount, missingHome, type Account } from './account.ts';
 import type { MachineBase } from './machine-base.ts';
 
@@ -24,11 +23,7 @@ export async function lookInside({ chroot, shell, user }: MachineBase): Promise<
 async function findShell(tree: string, shell: string): Promise<string> {
   const places = shell.startsWith('/') ? [shell] : [`/bin/${shell}`, `/usr/bin/${shell}`];
   for (const place of places) {
-    const isThere = await access(join(tree, place)).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) return place;
+    if (await existsInTree(tree, place)) return place;
   }
   throw new HostError(`The chroot has no shell "${shell}".`, {
     details: [`Looked for ${places.join(' and ')} below ${tree}.`],

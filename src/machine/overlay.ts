@@ -3,9 +3,10 @@
  * to job. A directory made here hides nothing of the chroot, but its mode and owner win, so they
  * are taken from the chroot's directory of the same name.
  */
-import { chmod, chown, lstat, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HostError } from '../errors.ts';
+import { readInTree } from '../tools/tree-path.ts';
 import type { Account } from './account.ts';
 import type { JobDirectory } from './job-directory.ts';
 
@@ -26,7 +27,7 @@ export async function createOverlay(
   // The root of the machine takes the upperdir's mode; the job's directory keeps others out.
   await chmod(directory.upper, 0o755);
   await copyDirectory(chroot, directory.upper, '/etc');
-  const lower = await readFile(join(chroot, 'etc/hosts'), 'utf8').catch(() => '');
+  const lower = (await readInTree(chroot, '/etc/hosts')) ?? '';
   await writeFile(join(directory.upper, 'etc/hosts'), hostsFile(lower, machine));
   await writeFile(join(directory.upper, 'etc/hostname'), `${machine}\n`);
   for (const path of directories) {
