@@ -13,6 +13,8 @@ type Command = readonly string[];
 export interface PackageManager {
   readonly name: 'apt' | 'dnf';
   readonly install: (packages: readonly string[]) => readonly Command[];
+  /** For packages that another tool installed: one with a version keeps it. */
+  readonly hold: (packages: readonly string[]) => readonly Command[];
   readonly upgrade: readonly Command[];
   /** An upgrade of a tree in which a recipe installed these packages: one with a version keeps it. */
   readonly refresh: (packages: readonly string[]) => readonly Command[];
@@ -68,6 +70,7 @@ const apt: PackageManager = {
     [...APT, ...overHolds(packages), 'install', '--', ...packages],
     ...holds(packages),
   ],
+  hold: holds,
   upgrade: [APT_UPDATE, [...APT, 'dist-upgrade']],
   // With the lists, apt-mark(8) also knows what a step of the recipe has taken away again.
   refresh: (packages) => [APT_UPDATE, ...holds(packages), [...APT, 'dist-upgrade']],
@@ -108,8 +111,9 @@ function overHolds(packages: readonly string[]): readonly string[] {
 const dnf: PackageManager = {
   name: 'dnf',
   install: (packages) => [['/usr/bin/dnf', '--assumeyes', 'install', ...packages]],
-  upgrade: [['/usr/bin/dnf', '--assumeyes', 'upgrade']],
   // Where the version begins in `name-version`, only the repositories can tell.
+  hold: () => [],
+  upgrade: [['/usr/bin/dnf', '--assumeyes', 'upgrade']],
   refresh: () => dnf.upgrade,
   look: {
     // A repository that is not read must not pass for one without anything newer.

@@ -74,6 +74,9 @@ async function byMmdebstrap(
   const sourcesFile = join(tempDir, 'sources.sources');
   await writeFile(sourcesFile, sources);
   await bootstrap({ suite, target: tree, sourcesFile, packages, aptOptions }, tempDir, how);
+  const apt = await packageManagerOf(tree);
+  const command = { tree, machine: buildMachine(dirname(tempDir)) };
+  await runAll(apt?.hold(packages) ?? [], { command, how });
 }
 
 /** debootstrap knows one suite of one mirror; the tree's own apt does the rest. */
