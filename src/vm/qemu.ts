@@ -11,7 +11,6 @@ import {
   endProcess,
   filesWritten,
   findProcesses,
-  isInJobMachine,
   readProcess,
   type VmProcess,
 } from './vm-processes.ts';
@@ -39,8 +38,8 @@ async function list(): Promise<VmListing> {
   const hasLibvirt = await isListening();
   const found: VirtualMachine[] = [];
   for (const process of await findProcesses(isQemu)) {
-    // A machine of a job ends all of its own; libvirt would only start its domain's again.
-    if (isInJobMachine(process) || (hasLibvirt && isOfLibvirt(process))) continue;
+    // libvirt would only start its domain's again.
+    if (hasLibvirt && isOfLibvirt(process)) continue;
     found.push(await describe(process));
   }
   return { found, failures: [] };

@@ -5,7 +5,7 @@ import { findAccount, type Account } from '../tools/getent.ts';
 import type { VBoxUser } from '../tools/vboxmanage.ts';
 import { exists } from './paths.ts';
 import type { VirtualMachine, VmContext } from './virtual-machine.ts';
-import { findProcesses, isInJobMachine, type VmProcess } from './vm-processes.ts';
+import { findProcesses, type VmProcess } from './vm-processes.ts';
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -32,10 +32,9 @@ export async function hasUsedVirtualBox({ home }: Account): Promise<boolean> {
 
 /** Processes of VirtualBox on the host; what runs in a job's machine has a VBoxSVC there. */
 export async function virtualBoxProcesses(): Promise<VmProcess[]> {
-  const all = await findProcesses((program) =>
+  return findProcesses((program) =>
     ['VBoxHeadless', 'VirtualBoxVM', 'VBoxSDL', 'VBoxSVC'].includes(program),
   );
-  return all.filter((process) => !isInJobMachine(process));
 }
 
 /** The machine whose process it is: `VBoxHeadless --comment NAME --startvm UUID …`. */

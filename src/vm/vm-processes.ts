@@ -2,7 +2,7 @@
  * The host's processes as far as virtual machines need them. A process is its number and its start
  * time, which is looked at again right before each signal.
  */
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { open, readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { endProcesses } from '../end-processes.ts';
 import { HostError } from '../errors.ts';
@@ -11,6 +11,11 @@ import { marksOf, type Marks } from './marks.ts';
 
 /** The kernel takes a while to give back the memory of a virtual machine. */
 const WAITS = { termMs: 5_000, killMs: 10_000 };
+/** PATH_MAX of limits.h, for what tells the program. */
+const PROGRAM_BYTES = 4096;
+/** More than execve(2) lets through, "Limits on size of arguments and environment". */
+const MAX_ARGUMENT_BYTES = 8 * 1024 * 1024;
+const PART_BYTES = 64 * 1024;
 
 export interface VmProcess {
   readonly pid: number;
@@ -23,28 +28,35 @@ export interface VmProcess {
   readonly cgroups: string;
 }
 
-/** Processes whose program, by its file name, `isWanted`; one that ends meanwhile is left out. */
+/**
+ * Processes outside machines of jobs whose program, by its file name, `isWanted`; one that ends
+ * meanwhile is left out.
+ */
 export async function findProcesses(isWanted: (program: string) => boolean): Promise<VmProcess[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const argv = splitNul(await readOrEmpty(`/proc/${pid}/cmdline`));
-      return isWanted(basename(argv[0] ?? '')) ? readProcess(pid) : undefined;
-    }),
-  );
-  return found.filter((process) => process !== undefined);
+  const found: VmProcess[] = [];
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)) {
+    // First: a job's author can make its processes a long read, megabytes each.
+    if (isInJobMachine({ cgroups: await readOrEmpty(`/proc/${pid}/cgroup`) })) continue;
+    const [program = ''] = await readArguments(pid, PROGRAM_BYTES);
+    const process = isWanted(basename(program)) ? await readProcess(pid) : undefined;
+    if (process !== undefined) found.push(process);
+  }
+  return found;
 }
 
-/** Undefined when there is no such process, or only what waits to be noticed by its parent. */
+/**
+ * Undefined when there is no such process, or only what waits to be noticed by its parent. Of one in
+ * a job's machine neither arguments nor marks are read.
+ */
 export async function readProcess(pid: number): Promise<VmProcess | undefined> {
   const now = readStat(pid);
   const owner = await stat(`/proc/${pid}`).catch(() => undefined);
   if (now === undefined || now.isDead || owner === undefined) return undefined;
-  const { startTime } = now;
-  const argv = splitNul(await readOrEmpty(`/proc/${pid}/cmdline`));
-  const marks = marksOf(readEnvironment(pid));
   const cgroups = await readOrEmpty(`/proc/${pid}/cgroup`);
-  return { pid, startTime, uid: owner.uid, argv, marks, cgroups };
+  const isInside = isInJobMachine({ cgroups });
+  const argv = isInside ? [] : await readArguments(pid, MAX_ARGUMENT_BYTES);
+  const marks = marksOf(isInside ? [] : readEnvironment(pid));
+  return { pid, startTime: now.startTime, uid: owner.uid, argv, marks, cgroups };
 }
 
 /** The process above; undefined when there is none. */
@@ -85,8 +97,25 @@ export async function endProcess(victim: VmProcess): Promise<void> {
   });
 }
 
-function splitNul(text: string): string[] {
-  return text.replace(/\0$/, '').split('\0');
+/** As far as they are in so many bytes; empty for a process that has ended. */
+async function readArguments(pid: number, maxBytes: number): Promise<readonly string[]> {
+  const file = await open(`/proc/${pid}/cmdline`).catch(() => undefined);
+  if (file === undefined) return [];
+  try {
+    const parts: Buffer[] = [];
+    for (let size = 0; size < maxBytes;) {
+      const length = Math.min(PART_BYTES, maxBytes - size);
+      const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length);
+      if (bytesRead === 0) break;
+      parts.push(buffer.subarray(0, bytesRead));
+      size += bytesRead;
+    }
+    return Buffer.concat(parts).toString().replace(/\0$/, '').split('\0');
+  } catch {
+    return [];
+  } finally {
+    await file.close();
+  }
 }
 
 async function readOrEmpty(file: string): Promise<string> {
