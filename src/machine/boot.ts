@@ -172,15 +172,19 @@ function nspawnLeftovers(machine: string): string[] {
 
 function limitProperties(limits: Limits): `${string}=${string}`[] {
   const properties: `${string}=${string}`[] = [`TasksMax=${limits.tasksMax}`];
-  if (limits.memoryMaxBytes !== undefined) properties.push(`MemoryMax=${limits.memoryMaxBytes}`);
-  if (limits.memoryMaxPercent !== undefined)
-    properties.push(`MemoryMax=${limits.memoryMaxPercent}%`);
+  const memoryMax = limits.memoryMaxBytes ?? percentage(limits.memoryMaxPercent);
+  // Swap is not in MemoryMax=: without a limit of its own a machine would go on there.
+  if (memoryMax !== undefined) properties.push(`MemoryMax=${memoryMax}`, 'MemorySwapMax=0');
   if (limits.memoryHighBytes !== undefined) properties.push(`MemoryHigh=${limits.memoryHighBytes}`);
   if (limits.memoryHighPercent !== undefined)
     properties.push(`MemoryHigh=${limits.memoryHighPercent}%`);
   if (limits.cpuWeight !== undefined) properties.push(`CPUWeight=${limits.cpuWeight}`);
   if (limits.cpuQuotaPercent !== undefined) properties.push(`CPUQuota=${limits.cpuQuotaPercent}%`);
   return properties;
+}
+
+function percentage(value: number | undefined): string | undefined {
+  return value === undefined ? undefined : `${value}%`;
 }
 
 /** systemd.syntax(7) "QUOTING". */

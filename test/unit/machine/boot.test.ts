@@ -73,6 +73,8 @@ describe('machineUnit', () => {
     ],
     [{ nspawnOptions: ['--tmpfs=/x'] }, ['--tmpfs=/x'], []],
     [{ bootTimeoutSec: 7 }, ['TimeoutStartSec=7'], ['TimeoutStartSec=60']],
+    [{ limits: { memoryMaxBytes: 4096 } }, ['MemoryMax=4096', 'MemorySwapMax=0'], []],
+    [{ limits: { memoryMaxPercent: 40 } }, ['MemoryMax=40%', 'MemorySwapMax=0'], []],
     [{ limits: { memoryHighBytes: 1024 } }, ['MemoryHigh=1024'], []],
     [{ limits: { memoryHighPercent: 30 } }, ['MemoryHigh=30%'], []],
     [
