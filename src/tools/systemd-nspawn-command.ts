@@ -31,15 +31,19 @@ export const NSPAWN_ENVIRONMENT = {
   // /tmp is the tree's and not a tenth of the memory.
   SYSTEMD_NSPAWN_TMPFS_TMP: '0',
 };
-/** Taken over from ours: a build behind a proxy needs it in the tree too. */
+/** Taken over from ours, which every child gets: a build behind a proxy needs it in the tree too. */
 const FORWARDED = ['http_proxy', 'https_proxy', 'no_proxy'];
+/**
+ * Given by name, with the value in systemd-nspawn's own environment: an address with a password is
+ * no argument, which everybody sees in ps(1) and in the error of a step. Only of these is it known
+ * that setpriv(1), unshare(1) and systemd-nspawn(1) do not read them; of others, as LD_PRELOAD, PATH
+ * or SYSTEMD_LOG_LEVEL, a recipe would act on the host's programs.
+ */
+const PROXY = /^(?:https?|ftp|all|no)_proxy$/i;
 
 export function treeCommandArguments(command: TreeCommand): string[] {
   const { tree, machine, argv, env = {}, binds = [], options = [], network = true } = command;
-  const proxies = FORWARDED.flatMap((name) => {
-    const value = process.env[name];
-    return value === undefined ? [] : [`--setenv=${name}=${value}`];
-  });
+  const proxies = FORWARDED.filter((name) => process.env[name] !== undefined && !(name in env));
   return [
     '--quiet',
     `--directory=${tree}`,
@@ -58,13 +62,23 @@ export function treeCommandArguments(command: TreeCommand): string[] {
     '--setenv=DEBIAN_FRONTEND=noninteractive',
     '--setenv=LC_ALL=C.UTF-8',
     '--setenv=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-    ...proxies,
-    ...Object.entries(env).map(([name, value]) => `--setenv=${name}=${value}`),
+    ...proxies.map((name) => `--setenv=${name}`),
+    ...Object.entries(env).map(([name, value]) =>
+      PROXY.test(name) ? `--setenv=${name}` : `--setenv=${name}=${value}`,
+    ),
     ...binds.map(bindArgument),
     ...options,
     '--',
     ...argv,
   ];
+}
+
+/** What systemd-nspawn itself needs in its environment for these arguments. */
+export function treeCommandEnvironment({
+  env = {},
+}: Pick<TreeCommand, 'env'>): Record<string, string> {
+  const proxies = Object.entries(env).filter(([name]) => PROXY.test(name));
+  return { ...Object.fromEntries(proxies), ...NSPAWN_ENVIRONMENT };
 }
 
 /** Directories that a killed systemd-nspawn of that name left. */
@@ -79,7 +93,7 @@ export function treeCommandRemains(machine: string): readonly string[] {
 export async function runInTree(command: TreeCommand, how: ConfinedRun): Promise<void> {
   await runConfined('systemd-nspawn', treeCommandArguments(command), {
     ...how,
-    env: { ...how.env, ...NSPAWN_ENVIRONMENT },
+    env: { ...how.env, ...treeCommandEnvironment(command) },
   });
 }
 
@@ -109,7 +123,7 @@ export async function logIn(command: TreeCommand, how: ConfinedRun): Promise<num
         stdin: 'inherit',
         stdout: 'inherit',
         stderr: 'inherit',
-        env: NSPAWN_ENVIRONMENT,
+        env: treeCommandEnvironment(command),
         ownSession: false,
       },
     );
