@@ -6,6 +6,7 @@ import { entriesOf } from '../machine/directory-entries.ts';
 import { HostError } from '../errors.ts';
 import { trashDirectory } from '../machine/job-directory.ts';
 import { startSweep, sweepUnitName } from '../machine/trash.ts';
+import { isBtrfs, removeSubvolumesBelow } from '../tools/btrfs.ts';
 import { unmountBelow } from '../tools/mount.ts';
 import { listUnits } from '../tools/systemctl.ts';
 import { keep, remove, type Case } from './finding.ts';
@@ -34,6 +35,7 @@ async function sweepAgain(
 ): Promise<string | undefined> {
   const path = join(trashDirectory(stateDir), item);
   await unmountBelow(path);
+  await removeSubvolumes(path);
   try {
     await startSweep(stateDir, item, { isAgain: true });
   } catch (error) {
@@ -42,6 +44,15 @@ async function sweepAgain(
   }
   await sweepEnd(stateDir, item, signal);
   return undefined;
+}
+
+/** A job may have made some, as Docker does; the sweep takes each for another file system. */
+async function removeSubvolumes(path: string): Promise<void> {
+  try {
+    if (await isBtrfs(path)) await removeSubvolumesBelow(path);
+  } catch {
+    // The sweep fails over what is left, and deletes the rest.
+  }
 }
 
 export function trashItems(stateDir: string): readonly string[] {
