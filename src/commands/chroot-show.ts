@@ -66,7 +66,7 @@ function listRows(
 }
 
 function page(facts: ChrootFacts, now: Date): string {
-  const record = current(facts)?.record;
+  const { record, fault } = current(facts) ?? {};
   const lines: [string, string | undefined][] = [
     ['Name', facts.name],
     ['Tree', facts.path],
@@ -74,10 +74,11 @@ function page(facts: ChrootFacts, now: Date): string {
     ['Made by', record?.origin],
     ['Extends', record?.parent && `${record.parent.name}, version ${record.parent.version}`],
     ['Source', record && Object.entries(record.source).map(pair).join(', ')],
-    ['Trial', trial(record?.trial)],
+    ['Trial', record && trial(record.trial)],
     ['Environment', record && Object.entries(record.environment).map(pair).join(' ')],
     ['Machines', machineLine(facts)],
     ['Set-user-ID', record?.setuid.join(' ')],
+    ['Fault', fault],
   ];
   const known = lines.filter(([, value]) => value !== undefined && value !== '');
   const width = Math.max(...known.map(([key]) => key.length)) + 2;

@@ -1,6 +1,7 @@
 /** Nothing is built where it could take the space that jobs need. */
 import { mkdir } from 'node:fs/promises';
 import { freeSpace } from '../chroot/tree-storage.ts';
+import { writeFailure } from '../chroot/write-failure.ts';
 import { HostError } from '../errors.ts';
 import type { Settings } from '../settings.ts';
 
@@ -11,7 +12,9 @@ export async function requireFreeSpace({
   stateDir,
   minimumFreeSpace: { bytes, percent },
 }: Pick<Settings, 'stateDir' | 'minimumFreeSpace'>): Promise<void> {
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await mkdir(stateDir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw writeFailure(error, stateDir);
+  });
   const { freeBytes, totalBytes } = await freeSpace(stateDir);
   const minimum = bytes ?? (totalBytes * (percent ?? 0)) / 100;
   if (freeBytes >= minimum) return;
