@@ -1,14 +1,15 @@
 /** Trees of the Python tool of the same name, which are directories of the state directory itself. */
-import { lstat, readdir, readFile, realpath, symlink } from 'node:fs/promises';
+import { lstat, readdir, realpath, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HostError, UsageError } from '../errors.ts';
 import type { ConfinedRun } from '../tools/confined.ts';
 import { mountsAt } from '../tools/mount.ts';
 import { isTreeInUse } from '../tools/nspawn-lock.ts';
+import { readInTree } from '../tools/tree-path.ts';
 import { finishTree } from './finish-tree.ts';
 import { removeDevices } from './sources/devices.ts';
 import { isChrootName } from './store.ts';
-import { directoryInTree, existsInTree, resolveInTree } from './tree-path.ts';
+import { directoryInTree, existsInTree } from './tree-path.ts';
 import { copyTree } from './tree-storage.ts';
 
 /** What nspawn-runner itself has in the state directory. */
@@ -137,8 +138,7 @@ async function linkInit(tree: string): Promise<void> {
 
 /** os-release(5), for people. */
 async function systemOf(tree: string): Promise<Readonly<Record<string, string>>> {
-  const file = await resolveInTree(tree, '/etc/os-release');
-  const text = await readFile(file, 'utf8').catch(() => '');
+  const text = (await readInTree(tree, '/etc/os-release')) ?? '';
   const system = /^PRETTY_NAME=(["']?)(.+)\1$/m.exec(text)?.[2];
   return system === undefined ? {} : { system };
 }

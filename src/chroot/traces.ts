@@ -3,8 +3,9 @@
  * it, secrets that all machines would share, and logs, caches and copies with the day in them. Without
  * these, the same recipe and the same packages make the same tree.
  */
-import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readInTree } from '../tools/tree-path.ts';
 import { directoryInTree, resolveInTree } from './tree-path.ts';
 
 interface Trace {
@@ -61,11 +62,10 @@ export async function replaceFile(path: string, text: string): Promise<void> {
 }
 
 async function change(tree: string, path: string, how: (text: string) => string): Promise<void> {
-  const place = await resolveInTree(tree, path);
-  const text = await readFile(place, 'utf8').catch(() => undefined);
+  const text = await readInTree(tree, path);
   if (text === undefined) return;
   const changed = how(text);
-  if (changed !== text) await writeFile(place, changed);
+  if (changed !== text) await writeFile(await resolveInTree(tree, path), changed);
 }
 
 /** git-lfs writes the keys of its filter as its package is installed, in another order each time. */
