@@ -120,7 +120,7 @@ async function refuseInUse(from: string): Promise<void> {
   if (!(await isTreeInUse(from))) return;
   throw new HostError(`"${from}" is not copied: a systemd-nspawn runs in it.`, {
     details: [
-      'A job of the other tool, or a login, may be changing it; `machinectl list` shows it.',
+      'A job of the other tool, or a login, may be changing it; `ls /run/systemd/machines` shows it.',
     ],
     hint: 'Try again when it has ended.',
   });

@@ -1,5 +1,6 @@
 /** Who the job is, from the job response file alone: the job's author can set every variable. */
 import { HostError, JobError, UsageError } from '../errors.ts';
+import { operatorsTag } from './operators-tag.ts';
 import { readResponseFile } from './response-file.ts';
 import { parseResponse, type JobResponse } from './response.ts';
 
@@ -39,6 +40,8 @@ export interface ReadJobOptions {
   readonly id?: string | undefined;
   readonly trustJobIdVariable: boolean;
   readonly forCleanup?: boolean | undefined;
+  /** What our parent was started with, operators-tag.ts. */
+  readonly startedBy?: (() => string | undefined) | undefined;
 }
 
 /**
@@ -131,14 +134,17 @@ function originOfVariables(env: Environment): string {
 /** What no response file holds; variables here decide nothing but where a project's own builds are. */
 function circumstances(
   { id, projectId }: { readonly id: string; readonly projectId: string },
-  { runner }: ReadJobOptions,
+  { runner, startedBy }: ReadJobOptions,
   env: Environment,
 ): Pick<Job, 'tag' | 'slot' | 'tmpDir' | 'responseFile' | 'runner'> {
   const slot = digits(env['CUSTOM_ENV_CI_CONCURRENT_PROJECT_ID']);
   const runnerId = digits(env['CUSTOM_ENV_CI_RUNNER_ID']);
+  const tag = operatorsTag(env, startedBy);
   return {
-    // One in our own environment is also GitLab Runner's and that of all its other jobs: no mark.
-    tag: `runner-${runnerId}-project-${projectId}-concurrent-${slot}-${id}`,
+    tag:
+      tag !== undefined && tag === plainText(tag)
+        ? tag
+        : `runner-${runnerId}-project-${projectId}-concurrent-${slot}-${id}`,
     slot,
     tmpDir: jobTmpDir(env),
     responseFile: nonEmpty(env['JOB_RESPONSE_FILE']),

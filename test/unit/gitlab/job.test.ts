@@ -18,6 +18,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true });
 });
 
+const DEFAULT_TAG = 'runner-7-project-42-concurrent-3-4711';
 const distrustful = { trustJobIdVariable: false };
 const trustful = { trustJobIdVariable: true };
 const env: Environment = {
@@ -59,9 +60,14 @@ describe('the job', () => {
     });
   });
 
-  it('has a tag of its own, whatever GitLab Runner has in its environment', () => {
-    const tag = readJob(distrustful, { ...env, _CI_JOB_TAG: 'of-the-runner' })?.tag;
-    expect(tag).toBe('runner-7-project-42-concurrent-3-4711');
+  it.each([
+    ['one that a wrapper sets holds', 'PATH=/bin\0TAG=x\0', 'wrapped'],
+    ['one that GitLab Runner has marks no job', 'PATH=/bin\0_CI_JOB_TAG=wrapped\0', DEFAULT_TAG],
+    ['another one of GitLab Runner is not in the way', '_CI_JOB_TAG=wrapped2\0', 'wrapped'],
+    ['whose it is cannot be told', undefined, DEFAULT_TAG],
+  ])('tag: %s', (_, startedBy, tag) => {
+    const options = { ...distrustful, startedBy: () => startedBy };
+    expect(readJob(options, { ...env, _CI_JOB_TAG: 'wrapped' })?.tag).toBe(tag);
   });
 
   it('needs no variable at all', () => {
