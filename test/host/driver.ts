@@ -3,7 +3,7 @@ import { execa } from 'execa';
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { machineName } from '../../src/machine/names.ts';
 
@@ -33,6 +33,8 @@ export interface RunningStage {
   signalGroup(signal: NodeJS.Signals): void;
   /** Waits for a line of its standard output. */
   says(line: string): Promise<void>;
+  /** Waits for its handler of this signal: until Node has read the program there is none. */
+  handles(signal: NodeJS.Signals): Promise<void>;
 }
 
 export interface DriverJobOptions {
@@ -121,7 +123,7 @@ export class DriverJob {
     });
     const pid = child.pid ?? 0;
     const result = child.then(async ({ exitCode, signal, stdout, stderr }) => ({
-      status: exitCode ?? 128 + (signal === 'SIGKILL' ? 9 : 15),
+      status: exitCode ?? 128 + (signal === undefined ? 0 : constants.signals[signal]),
       stdout,
       stderr,
       exitCode: await readFile(this.env['BUILD_EXIT_CODE_FILE'] ?? '', 'utf8').catch(
@@ -136,7 +138,9 @@ export class DriverJob {
     void result.then(() => (isOver = true));
     const says = (line: string): Promise<void> =>
       waitFor(line, () => isOver || said.includes(`\n${line}\n`), SAYS_MS);
-    return { pid, result, says, signalGroup: (signal) => process.kill(-pid, signal) };
+    const handles = (signal: NodeJS.Signals): Promise<void> =>
+      waitFor(`handler of ${signal}`, async () => isOver || (await isCaught(pid, signal)), SAYS_MS);
+    return { pid, result, says, handles, signalGroup: (signal) => process.kill(-pid, signal) };
   }
 
   prepare(): Promise<StageResult> {
@@ -209,6 +213,13 @@ export async function host(tool: string, ...args: string[]): Promise<string> {
 export async function isUp(job: DriverJob): Promise<boolean> {
   const { stdout } = await execa('systemctl', ['is-active', job.unit], { reject: false });
   return stdout === 'active';
+}
+
+/** proc_pid_status(5): SigCgt is a mask of the signals caught, in hexadecimal. */
+async function isCaught(pid: number, signal: NodeJS.Signals): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const mask = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  return ((mask >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n;
 }
 
 export async function waitFor(

@@ -93,11 +93,11 @@ describe('signals', () => {
   it('SIGQUIT, which a draining runner sends, ends no stage', async () => {
     const job = await DriverJob.create();
     const preparing = job.start('prepare');
-    await sleep(150);
+    await preparing.handles('SIGQUIT');
     preparing.signalGroup('SIGQUIT');
     expect((await preparing.result).status).toBe(0);
-    const running = await job.startRun('sleep 1; exit 7');
-    await sleep(400);
+    const running = await job.startRun('echo begun; sleep 1; exit 7');
+    await running.says('begun');
     running.signalGroup('SIGQUIT');
     expect((await running.result).exitCode?.trim()).toBe('7');
     await job.dispose();
