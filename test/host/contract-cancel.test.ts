@@ -100,7 +100,7 @@ describe.concurrent('a canceled script', () => {
           act: async () => (listed = await host('ps', 'axww')),
         },
       ],
-      cancelAt: { log: BEGUN.log, afterMs: 900 },
+      cancelAt: { log: BEGUN.log, afterMs: 4_000 },
     });
     expect(job.status).toBe('canceled');
     expect(listed).toContain('sleep 3600');
@@ -160,12 +160,13 @@ describe('cancel in every stage', () => {
     repository.setMode('hanging');
     const job = await startHostJob({
       ...options,
+      timing: { gracefulKillSec: 180 },
       cancelAt: { stage: 'get_sources', afterMs: 1500 },
     });
     const canceled = await job.result;
     expect(canceled.status).toBe('canceled');
     const call = callOf(canceled, 'get_sources');
-    expect((call?.endedMs ?? 1e9) - (call?.startedMs ?? 0)).toBeLessThan(8_000);
+    expect((call?.endedMs ?? 1e9) - (call?.startedMs ?? 0)).toBeLessThan(100_000);
     repository.setMode('serving');
     expect(await runHostJob(options)).toMatchObject({ status: 'success' });
     await repository.close();

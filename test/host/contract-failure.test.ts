@@ -102,7 +102,7 @@ describe.concurrent('a machine that dies under its job', () => {
     );
     expect(ended.text('after_script')).not.toMatch(/^after$/m);
     const end = ended.stages.find(({ script }) => script === 'build_script')?.endedMs ?? 0;
-    expect((ended.stages.at(-1)?.endedMs ?? 1e9) - end).toBeLessThan(10_000);
+    expect((ended.stages.at(-1)?.endedMs ?? 1e9) - end).toBeLessThan(60_000);
     expect(ended.operatorLog.replace(/^\{.*\}\n?/, '')).toBe('');
   });
 

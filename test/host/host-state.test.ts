@@ -1,11 +1,11 @@
 /** The checker itself: an idle host is the same twice, and whatever a job could leave is seen. */
 import { execa } from 'execa';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { DriverJob, host, STATE_DIR } from './driver.ts';
+import { DriverJob, host, STATE_DIR, waitFor } from './driver.ts';
 import { difference, hostState, leftSince } from './host-state.ts';
 
 const MACHINE = 'nsr1-aaaaaaaa-1';
@@ -45,11 +45,13 @@ const directory = (path: string) => async (): Promise<Remove> => {
   return () => rm(path, { recursive: true });
 };
 
-const process = (...args: string[]): Promise<Remove> =>
+/** Of a command that becomes `sleep` in the end. */
+async function process(...args: string[]): Promise<Remove> {
   // A parent that ends at once: the process is left to the host's init.
-  host('sh', '-c', '"$@" >/dev/null 2>&1 & echo $!', 'sh', ...args).then(
-    (pid) => () => host('kill', '-KILL', pid),
-  );
+  const pid = await host('sh', '-c', '"$@" >/dev/null 2>&1 & echo $!', 'sh', ...args);
+  await waitFor('sleep', async () => (await readFile(`/proc/${pid}/comm`, 'utf8')) === 'sleep\n');
+  return () => host('kill', '-KILL', pid);
+}
 
 describe('what a job could leave is seen', () => {
   it.each<[string, string, () => Promise<Remove>]>([
@@ -83,7 +85,6 @@ describe('what a job could leave is seen', () => {
           ...['unshare', '--mount', 'sh', '-c'],
           ...['mkdir -p "$1"; mount -t tmpfs none "$1"; exec sleep 304', 'sh', path],
         );
-        await new Promise((resolve) => setTimeout(resolve, 300));
         return async () => {
           await kill();
           await rm(path, { recursive: true });

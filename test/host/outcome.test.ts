@@ -88,7 +88,7 @@ describe('a machine that goes away under its script', () => {
     const job = await DriverJob.create();
     expect((await job.prepare()).status).toBe(0);
     const running = await job.startRun(`echo started; ${script}`);
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    await running.says('started');
     await act(job);
     const result = await running.result;
     const left = await leftovers(job);
