@@ -27,6 +27,8 @@ const RECIPE = 'debian-12';
 /** What an update with nothing to do may take. */
 const ALLOWANCE_MS = 2000;
 const PREPARES = 5;
+/** Rounds of prepares to one of creates: what a switch may add is less than one prepare differs from the next. */
+const PREPARE_ROUNDS = 4;
 /** The state directory of all but the measured `create`. */
 const STATE = 'state';
 const hasSystemd = existsSync('/run/systemd/system');
@@ -195,7 +197,7 @@ async function measureAll(work, count, mirror) {
   }
   if (!hasSystemd) return lines({ creates, nothing, switches });
   makeSmall(work);
-  for (let round = 0; round < count; round++) {
+  for (let round = 0; round < count * PREPARE_ROUNDS; round++) {
     const one = await onePrepare(work, round);
     tell('prepare', round, one);
     switches.push(one);
