@@ -1,17 +1,30 @@
 /** What decides what a tree holds, in one number: when it changes, the tree is built again. */
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import { mirrorOf } from './apt-sources.ts';
 import type { Recipe } from './recipe.ts';
 import type { Source } from './source.ts';
+import { digestTree } from './tree-digest.ts';
 
 /** Grows when the same recipe makes another tree with this program than with the one before. */
 const BUILD_FORMAT = 2;
 
 /**
+ * Where Ansible looks beside a playbook, and where people by its advice put what they include:
+ * https://docs.ansible.com/ansible/latest/tips_tricks/sample_setup.html
+ */
+const PLAYBOOK_DIRECTORIES = [
+  ...['action_plugins', 'collections', 'files', 'filter_plugins', 'group_vars', 'handlers'],
+  ...['host_vars', 'library', 'lookup_plugins', 'module_utils', 'roles', 'tasks', 'templates'],
+  ...['test_plugins', 'vars', 'vars_plugins'],
+];
+
+/**
  * Neither the description nor what holds for machines, checks and updates is part of it: these
- * change without a new tree. Files that the recipe names count with their content.
+ * change without a new tree. Files that the recipe names count with their content, and so do roles,
+ * files and variables beside its playbook.
  * @param aptMirror the operator's: a tree keeps the mirror that it was made from.
  * @throws SettingsError for a file that cannot be read.
  */
@@ -30,6 +43,7 @@ export async function recipeDigest(recipe: Recipe, aptMirror: string | undefined
     playbook: playbook && {
       variables: playbook.variables,
       text: await hashOf(recipe, playbook.file),
+      ...(await besidePlaybook(playbook.file)),
     },
   };
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
@@ -39,6 +53,17 @@ function fromMirror(source: Source, aptMirror: string | undefined): Source {
   if (source.kind !== 'debian') return source;
   const mirror = mirrorOf(source, aptMirror);
   return mirror === mirrorOf(source, undefined) ? source : { ...source, mirror };
+}
+
+/** Links in them are not followed. */
+async function besidePlaybook(file: string): Promise<Readonly<Record<string, string>>> {
+  const digests: Record<string, string> = {};
+  for (const name of PLAYBOOK_DIRECTORIES) {
+    const path = join(dirname(file), name);
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isDirectory() === true) digests[name] = await digestTree(path);
+  }
+  return digests;
 }
 
 async function hashOf(recipe: Recipe, path: string): Promise<string> {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -108,6 +108,28 @@ describe('the digest of a recipe', () => {
     const before = await digestOf(BASE);
     write(name, '# changed');
     expect(await digestOf(BASE)).not.toBe(before);
+  });
+
+  it.each(['roles/web/tasks', 'files', 'group_vars'])(
+    'changes with what the playbook finds in "%s"',
+    async (path) => {
+      const without = await digestOf(BASE);
+      mkdirSync(join(dir, path), { recursive: true });
+      write(`${path}/main.yml`, 'one');
+      const one = await digestOf(BASE);
+      write(`${path}/main.yml`, 'two');
+      const two = await digestOf(BASE);
+      expect(new Set([without, one, two]).size).toBe(3);
+      write(`${path}/main.yml`, 'one');
+      expect(await digestOf(BASE)).toBe(one);
+    },
+  );
+
+  it('does not ask for what is beside other files', async () => {
+    const text = BASE.replace(/^playbook.*\n/gm, '');
+    const before = await digestOf(text);
+    mkdirSync(join(dir, 'roles'));
+    expect(await digestOf(text)).toBe(before);
   });
 
   it('changes with the mode of a file that is copied with its mode', async () => {
