@@ -5,16 +5,16 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000 } },
       {
-        test: { name: 'protocol', include: ['test/protocol/**/*.test.ts'], testTimeout: 60_000 },
+        test: { name: 'protocol', include: ['test/protocol/**/*.test.ts'], testTimeout: 120_000 },
       },
       {
         test: {
           name: 'host',
           include: ['test/host/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
           fileParallelism: false,
         },
       },

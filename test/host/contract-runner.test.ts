@@ -38,7 +38,7 @@ describe.concurrent('a runner that is killed', () => {
       vanishAt: BEGUN,
     });
     expect(await job.result).toMatchObject({ status: 'vanished' });
-    await waitFor('the machine is gone', async () => !(await isActive(job.machine)), 40_000);
+    await waitFor('the machine is gone', async () => !(await isActive(job.machine)), 120_000);
     await waitFor('the driver has ended', async () => !(await hasDriver(job.tmpRoot)));
     expect(await leftovers(job)).toEqual([]);
     await rm(job.tmpRoot, { recursive: true });

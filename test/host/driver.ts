@@ -11,8 +11,8 @@ export const BUNDLE = join(import.meta.dirname, '../../dist/nspawn-runner.cjs');
 export const STATE_DIR = '/var/lib/nspawn-runner';
 const ORIGIN = 'gitlab.example.com';
 /** The trash is swept in idle time: beside other work that takes long. */
-export const SWEEP_MS = 60_000;
-const SAYS_MS = 60_000;
+export const SWEEP_MS = 120_000;
+const SAYS_MS = 120_000;
 /** Bytes in which `says` finds its line: a script may write hundreds of megabytes. */
 const SAID_MAX = 65_536;
 

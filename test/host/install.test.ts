@@ -111,7 +111,7 @@ describe.runIf(isLab)('scripts/install', () => {
     // OnBootSec= and RandomizedDelaySec= together.
     const hasRun = async (): Promise<boolean> =>
       (await show(REAPER, 'ExecMainExitTimestamp')) !== '';
-    await waitFor('the run', hasRun, 70_000);
+    await waitFor('the run', hasRun, 150_000);
     expect(await show(REAPER, 'Result')).toBe('success');
     const { stdout } = await execa('/usr/local/bin/nspawn-runner', ['check']);
     expect(stdout).toMatch(/^ok +nspawn-runner-reap\.timer +last run ended /m);

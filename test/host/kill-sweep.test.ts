@@ -65,7 +65,7 @@ describe(`a job killed at ${POINTS} points beside ${CROWD} others`, () => {
       const killed = await Promise.all(batch.map((point) => killAt(point, usual, tmpRoot)));
       const { status, stderr, report, about } = await reap();
       const ignore = (): string[] => [...crowd.names(), ...known];
-      const found = await leftSince(before, { ignore, timeoutMs: 5_000 });
+      const found = await leftSince(before, { ignore, timeoutMs: 20_000 });
       const left = await withoutUnmarked(found, killed);
       for (const { runner } of killed) await runner?.dismiss();
       known.push(...left.map((line) => line.replace(/^\w+: \S+: /, '')));

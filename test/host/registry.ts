@@ -37,7 +37,7 @@ export async function startRegistry(dir: string): Promise<Registry> {
     const response = await fetch(`http://${address}/v2/`).catch(() => undefined);
     return response?.status === 401;
   };
-  await waitFor('the registry to answer', answers, 20_000);
+  await waitFor('the registry to answer', answers, 60_000);
   const authFile = join(dir, 'auth.json');
   const auth = Buffer.from(`${USER}:${PASSWORD}`).toString('base64');
   await writeFile(authFile, JSON.stringify({ auths: { [address]: { auth } } }), { mode: 0o600 });

@@ -111,7 +111,7 @@ describe.runIf(isLab)('the reaper as a service', () => {
     await utimes(`/var/lib/systemd/timers/stamp-${TIMER}`, anHourAgo, anHourAgo);
     await execa('systemctl', ['start', TIMER]);
     // RandomizedDelaySec= is 30 s.
-    await waitFor('the machine to go', async () => !(await isUp(dead)), 40_000);
+    await waitFor('the machine to go', async () => !(await isUp(dead)), 120_000);
     await execa('systemctl', ['stop', TIMER]);
     await waitFor('the end of the run', async () => !(await isRunning()));
     expect(await leftovers(dead)).toEqual([]);
