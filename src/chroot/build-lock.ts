@@ -3,7 +3,7 @@
  * that it starts hold too: when it is free, nobody writes into a build of this name any more, even
  * if its builder was killed.
  */
-import { lstat, open, readdir, type FileHandle } from 'node:fs/promises';
+import { lstat, open, readdir, rmdir, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../errors.ts';
 import { tryLock } from '../tools/flock.ts';
@@ -13,7 +13,7 @@ import { treeCommandRemains } from '../tools/systemd-nspawn-command.ts';
 import { buildMachine } from './build-command.ts';
 import { chrootDir, isChrootName } from './store.ts';
 import { removeTreeDirectory } from './tree-storage.ts';
-import { writeFailure } from './write-failure.ts';
+import { isSurelyWrite, writeFailure } from './write-failure.ts';
 
 export const BUILDING = 'building-';
 /** Of one who makes a directory that others remove meanwhile. */
@@ -48,8 +48,7 @@ export async function withBuildLockIn<T>(
 ): Promise<T> {
   const file = await lockedFile(place);
   try {
-    await file.truncate(0);
-    await file.write(`${process.pid}\n`);
+    await notePid(file);
     await sweepUnfinished(place.dir);
     return await build(file.fd);
   } finally {
@@ -64,12 +63,26 @@ async function lockedFile(place: BuildPlace): Promise<FileHandle> {
     if (file === undefined) continue;
     try {
       if (!(await tryLock(file.fd))) throw await busy(place.name, file);
-      if (await isStill(lockPath(place.dir), file)) return file;
+      if (await isStill(lockPath(place.dir), file)) {
+        // What a remover took before we had the lock.
+        await place.makeDirectory?.();
+        return file;
+      }
     } catch (error) {
       await file.close();
       throw error;
     }
     await file.close();
+  }
+}
+
+/** For people alone: on a full disk, what makes room must not fail for it. */
+async function notePid(file: FileHandle): Promise<void> {
+  try {
+    await file.truncate(0);
+    await file.write(`${process.pid}\n`);
+  } catch (error) {
+    if (!isSurelyWrite(error)) throw error;
   }
 }
 
@@ -99,8 +112,26 @@ async function isStill(path: string, file: FileHandle): Promise<boolean> {
   return there?.ino === ours.ino && there.dev === ours.dev;
 }
 
+const LOCK = 'build.lock';
+
 function lockPath(dir: string): string {
-  return join(dir, 'build.lock');
+  return join(dir, LOCK);
+}
+
+/**
+ * Removes a chroot's directory by one who has its lock. The lock's file goes last and once: whoever
+ * makes the chroot anew from then on has a lock of his own, and keeps the directory.
+ */
+export async function removeLocked(dir: string): Promise<void> {
+  for (const entry of await readdir(dir)) {
+    if (entry !== LOCK) await removeTree(join(dir, entry));
+  }
+  await unlink(lockPath(dir));
+  try {
+    await rmdir(dir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
+  }
 }
 
 async function busy(name: string, file: FileHandle): Promise<HostError> {

@@ -1,12 +1,11 @@
 /** Chroots that nobody wants any more. */
 import { lstat, readlink, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { withBuildLock, BUILDING } from '../chroot/build-lock.ts';
+import { withBuildLock, BUILDING, removeLocked } from '../chroot/build-lock.ts';
 import { listVersions, removeVersion } from '../chroot/prune.ts';
 import { chrootDir, findChroot } from '../chroot/store.ts';
 import { HostError, UsageError } from '../errors.ts';
 import { versionsInUse } from '../machine/versions-in-use.ts';
-import { removeTree } from '../tools/rm.ts';
 
 /**
  * Removes a chroot with all its versions.
@@ -28,8 +27,7 @@ export async function removeChroot(stateDir: string, name: string): Promise<void
     }
     for (const version of await listVersions(stateDir, name)) await removeVersion(dir, version);
     if (target !== undefined) await unlink(hidden);
-    // The lock's file goes with it, under the lock: who waits for it finds no directory to build in.
-    await removeTree(dir);
+    await removeLocked(dir);
   });
 }
 

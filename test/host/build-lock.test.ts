@@ -1,12 +1,19 @@
 /** The lock of a chroot's directory, which whoever removes the chroot takes along. */
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { isBuildLocked, withBuildLock, withBuildLockIn } from '../../src/chroot/build-lock.ts';
+import {
+  isBuildLocked,
+  removeLocked,
+  withBuildLock,
+  withBuildLockIn,
+} from '../../src/chroot/build-lock.ts';
+import { HostError } from '../../src/errors.ts';
 import { failure } from './failure.ts';
 
 const NAME = 'mishap';
+const ROUNDS = 30;
 
 describe('a directory that is removed while others wait for its lock', () => {
   let stateDir = '';
@@ -38,6 +45,36 @@ describe('a directory that is removed while others wait for its lock', () => {
       ]);
     const [built] = await removedBeside(build);
     expect(await built).toEqual([['build.lock'], true]);
+  });
+
+  it('and made again at the same moment is whole or gone', async () => {
+    const makeDirectory = async (): Promise<void> => {
+      await mkdir(join(dir, 'versions'), { recursive: true });
+    };
+    const busy = (error: unknown): void => expect(error).toBeInstanceOf(HostError);
+    const failures: unknown[] = [];
+    let [built, removed] = [0, 0];
+    const isOver = (): boolean => built >= ROUNDS && removed >= ROUNDS;
+    const builder = async (): Promise<void> => {
+      const build = async (): Promise<void> => {
+        const path = join(dir, 'versions/one');
+        await writeFile(path, '');
+        await sleep(1);
+        expect(await readdir(dir)).toEqual(['build.lock', 'versions']);
+        built++;
+      };
+      while (!isOver())
+        await withBuildLockIn({ name: NAME, dir, makeDirectory }, build).catch(busy);
+    };
+    const remover = async (): Promise<void> => {
+      const remove = async (): Promise<void> => {
+        await removeLocked(dir).catch((error: unknown) => failures.push(error));
+        removed++;
+      };
+      while (!isOver()) await withBuildLock(NAME, dir, remove).catch(busy);
+    };
+    await Promise.all([builder(), builder(), remover()]);
+    expect(failures).toEqual([]);
   });
 
   it('is told to one who does not build', async () => {

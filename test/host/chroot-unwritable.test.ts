@@ -1,5 +1,6 @@
 /** A state directory whose disk is full or read-only: told as what it is, and nothing is left. */
-import { mkdir, stat } from 'node:fs/promises';
+import { execa } from 'execa';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { host } from './driver.ts';
@@ -57,6 +58,18 @@ describe('a state directory that cannot be written', () => {
     expect(stderr).toContain('make room, then try again.');
     expect(stderr).not.toMatch(/Unhandled|This is a bug/);
     expect(await chroots.unfinished(NAME)).toEqual([]);
+  });
+
+  it('is emptied by what makes room, though it is full', async () => {
+    await mountState(await sizeWith(256 * MIB));
+    expect((await chroots.run('create', NAME)).exitCode).toBe(0);
+    await rm(join(chroots.stateDir, 'chroots', NAME, 'build.lock'));
+    const filler = await execa('dd', ['if=/dev/zero', `of=${chroots.stateDir}/filler`, 'bs=4096'], {
+      reject: false,
+    });
+    expect(filler.stderr).toContain('No space left on device');
+    const { exitCode, stderr } = await chroots.run('remove', NAME);
+    expect([exitCode, stderr]).toEqual([0, expect.stringContaining(`${NAME}: removed`)]);
   });
 
   it.each(['chroots', `chroots/${NAME}/versions`])(
