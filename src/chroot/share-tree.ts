@@ -4,6 +4,7 @@
  * old tree is only read.
  */
 import {
+  chmodSync,
   closeSync,
   constants,
   copyFileSync,
@@ -75,7 +76,7 @@ async function equalFiles(
 ): Promise<readonly EqualFile[]> {
   const equal: EqualFile[] = [];
   // Directories of both: whatever else is there in the version before may be a link that leads out of it.
-  const common = new Set(['']);
+  const common = new Set(isChangeable(tree) ? [''] : []);
   const turn = turns(signal);
   for await (const batch of walkTree(tree)) {
     for (const { path, kind } of batch) {
@@ -84,17 +85,29 @@ async function equalFiles(
       const [ours, theirs] = [pathOnHost(tree, path), pathOnHost(previous, path)];
       const old = lstatOrNone(theirs);
       if (kind === 'directory') {
-        if (old?.isDirectory() === true) common.add(path);
+        if (old?.isDirectory() === true && isChangeable(ours)) common.add(path);
         continue;
       }
       const stat = lstatSync(ours);
       if (old?.isFile() !== true || old.size !== stat.size || stat.size < least) continue;
       if (isSnapshotOf(stat, old)) continue;
       await turn(stat.size);
-      if (haveEqualContent(ours, theirs)) equal.push({ path, size: stat.size });
+      if (haveEqualContent(ours, theirs) && isChangeable(ours))
+        equal.push({ path, size: stat.size });
     }
   }
   return equal;
+}
+
+/** Not what a recipe made immutable or append-only: its attributes could not be given back. */
+function isChangeable(path: string | Buffer): boolean {
+  try {
+    chmodSync(path, lstatSync(path).mode & 0o7777);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    return false;
+  }
 }
 
 /** A snapshot's file that nobody has touched has the blocks already. */

@@ -159,6 +159,22 @@ describe.skipIf(!usable).each(KINDS)('on %s', (kind) => {
     }
   });
 
+  it('what is immutable or append-only shares nothing, and hinders nothing', async () => {
+    const trees = [await newTree(join(dir, 'old')), await newTree(join(dir, 'new'))] as const;
+    const names = ['immutable', 'append-only', 'directory/in', 'plain'];
+    for (const tree of trees) {
+      mkdirSync(join(tree, 'directory'));
+      for (const name of names) writeFileSync(join(tree, name), Buffer.alloc(100_000, 1));
+      await execa('chattr', ['+i', join(tree, 'immutable'), join(tree, 'directory')]);
+      await execa('chattr', ['+a', join(tree, 'append-only')]);
+    }
+    const [old, tree] = trees;
+    const before = await everything(tree);
+    expect(await shareWith(tree, old, how)).toBe(shares ? 100_000 : 0);
+    expect(await everything(tree)).toEqual(before);
+    for (const name of ['old', 'new']) await removeTreeDirectory(join(dir, name));
+  });
+
   it('files that an old link leads to are no files of the old tree', async () => {
     const old = await newTree(join(dir, 'old'));
     const tree = await newTree(join(dir, 'new'));
