@@ -40,8 +40,8 @@ export interface ReadJobOptions {
   readonly id?: string | undefined;
   readonly trustJobIdVariable: boolean;
   readonly forCleanup?: boolean | undefined;
-  /** What our parent was started with, operators-tag.ts. */
-  readonly startedBy?: (() => string | undefined) | undefined;
+  /** What GitLab Runner was started with, operators-tag.ts. */
+  readonly ofRunner?: (() => readonly string[] | undefined) | undefined;
 }
 
 /**
@@ -134,12 +134,12 @@ function originOfVariables(env: Environment): string {
 /** What no response file holds; variables here decide nothing but where a project's own builds are. */
 function circumstances(
   { id, projectId }: { readonly id: string; readonly projectId: string },
-  { runner, startedBy }: ReadJobOptions,
+  { runner, ofRunner }: ReadJobOptions,
   env: Environment,
 ): Pick<Job, 'tag' | 'slot' | 'tmpDir' | 'responseFile' | 'runner'> {
   const slot = digits(env['CUSTOM_ENV_CI_CONCURRENT_PROJECT_ID']);
   const runnerId = digits(env['CUSTOM_ENV_CI_RUNNER_ID']);
-  const tag = operatorsTag(env, startedBy);
+  const tag = operatorsTag(env, ofRunner);
   return {
     tag:
       tag !== undefined && tag === plainText(tag)

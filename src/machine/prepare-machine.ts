@@ -22,7 +22,7 @@ import { machineName } from './names.ts';
 import { createOverlay } from './overlay.ts';
 import { nestedStorage } from './profile.ts';
 import { identifyProcess } from '../process-identity.ts';
-import { findRunner } from './runner-process.ts';
+import { findRunner } from '../runner-process.ts';
 import { writeRecord, type MachineRecord, type VmPlaces } from './record.ts';
 import { isRunnersOwn, markTempDir } from './temp-dir-mark.ts';
 

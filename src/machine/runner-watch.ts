@@ -3,7 +3,7 @@
  * the reaper for as long as it likes: the stage ends it as if the Runner had asked for that.
  */
 import { isAlive } from '../process-identity.ts';
-import { findRunner } from './runner-process.ts';
+import { findRunner } from '../runner-process.ts';
 
 const POLL_MS = 1_000;
 

@@ -6,7 +6,7 @@
 import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { ProcessIdentity } from '../process-identity.ts';
-import { findRunner } from './runner-process.ts';
+import { findRunner } from '../runner-process.ts';
 
 export const MARK = '.nspawn-runner.json';
 /** Where a GitLab Runner without a TMPDIR of its own makes them, and what is looked through anyway. */

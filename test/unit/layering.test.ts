@@ -43,6 +43,7 @@ const leaves = [
   'render-error',
   'quote-command',
   'process-identity',
+  'runner-process',
   'end-processes',
   'marks',
   'own-file',

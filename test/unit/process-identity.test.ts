@@ -9,7 +9,7 @@ import {
   readEnvironment,
   readStat,
 } from '../../src/process-identity.ts';
-import { findRunner } from '../../src/machine/runner-process.ts';
+import { findRunner } from '../../src/runner-process.ts';
 
 /** Above the kernel's highest number, proc_sys_kernel(5), pid_max. */
 const NOBODY = 2 ** 22 + 1;

@@ -61,12 +61,12 @@ describe('the job', () => {
   });
 
   it.each([
-    ['one that a wrapper sets holds', 'PATH=/bin\0TAG=x\0', 'wrapped'],
-    ['one that GitLab Runner has marks no job', 'PATH=/bin\0_CI_JOB_TAG=wrapped\0', DEFAULT_TAG],
-    ['another one of GitLab Runner is not in the way', '_CI_JOB_TAG=wrapped2\0', 'wrapped'],
+    ['one that a wrapper sets holds', ['PATH=/bin', 'TAG=x'], 'wrapped'],
+    ['one that GitLab Runner has marks no job', ['PATH=/bin', '_CI_JOB_TAG=wrapped'], DEFAULT_TAG],
+    ['another one of GitLab Runner is not in the way', ['_CI_JOB_TAG=wrapped2'], 'wrapped'],
     ['whose it is cannot be told', undefined, DEFAULT_TAG],
-  ])('tag: %s', (_, startedBy, tag) => {
-    const options = { ...distrustful, startedBy: () => startedBy };
+  ])('tag: %s', (_, ofRunner, tag) => {
+    const options = { ...distrustful, ofRunner: () => ofRunner };
     expect(readJob(options, { ...env, _CI_JOB_TAG: 'wrapped' })?.tag).toBe(tag);
   });
 

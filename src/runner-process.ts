@@ -1,11 +1,11 @@
 /** Which process is the GitLab Runner that called us. */
-import { STAGE_MARK } from '../marks.ts';
+import { STAGE_MARK } from './marks.ts';
 import {
   identifyProcess,
   readEnvironment,
   readStat,
   type ProcessIdentity,
-} from '../process-identity.ts';
+} from './process-identity.ts';
 
 /**
  * The GitLab Runner that called this stage: the nearest ancestor that has neither the stage's own
