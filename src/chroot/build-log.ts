@@ -24,9 +24,10 @@ export async function openBuildLog(file: string): Promise<BuildLog> {
       if (failure === undefined) stream.write(`${line}\n`);
     },
     flush: async () => {
-      if (failure === undefined) {
-        await new Promise<void>((resolve) => stream.write('', () => resolve()));
-      }
+      // The event comes only when the file is closed; who writes until then is told that it is.
+      failure ??= await new Promise<Error | undefined>((resolve) =>
+        stream.write('', (error) => resolve(stream.errored ?? error ?? undefined)),
+      );
       return failure;
     },
     close: async () => {
