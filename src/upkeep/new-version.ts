@@ -1,20 +1,23 @@
 /** Versions that no recipe made: changed by hand in a copy, or brought from elsewhere. */
 import { dirname } from 'node:path';
-import { machineOf } from '../chroot/build.ts';
+import { machineOf, type BuildRequest } from '../chroot/build.ts';
 import { withBuildLock } from '../chroot/build-lock.ts';
 import { putInPlace } from '../chroot/put-in-place.ts';
 import { withSite, type Site } from '../chroot/build-site.ts';
 import { finishTree } from '../chroot/finish-tree.ts';
 import { readImageSettings, type ImageSettings } from '../chroot/image-settings.ts';
 import { DEFAULT_KEEP } from '../chroot/recipe.ts';
+import { recipeDigest } from '../chroot/recipe-digest.ts';
 import type { Progress } from '../chroot/progress.ts';
 import { chrootDir, type Chroot } from '../chroot/store.ts';
 import type { ConfinedRun } from '../tools/confined.ts';
 import { copyTree } from '../chroot/tree-storage.ts';
 import { readUpstream, readVersionRecord, type VersionRecord } from '../chroot/version.ts';
 import { findRecipe } from '../chroot/recipe-file.ts';
+import { SettingsError } from '../errors.ts';
 import { prune } from './make-all.ts';
 import { requireFreeSpace } from './disk-space.ts';
+import { parentOf } from './family.ts';
 import { parentChroot } from './parent-chroot.ts';
 import { requireChroot } from './require-chroot.ts';
 import type { Workshop } from './workshop.ts';
@@ -76,16 +79,39 @@ export async function bringIn(
   const chroot = await atSite(name, workshop, async (site) => {
     const brought = await bring(site);
     return putInPlace(site, {
-      ...{ ...brought, origin: 'import', upstream: undefined, trial, checks, keep },
-      ...(parent === undefined || brought.recipe === undefined
-        ? {}
-        : { parent: { name: parent.chroot.name, version: parent.chroot.version } }),
+      ...{ source: brought.source, environment: brought.environment },
+      ...(recipe && (await sameRecipe(brought, { recipe, parent, aptMirror: settings.aptMirror }))),
+      ...{ origin: 'import', upstream: undefined, trial, checks, keep },
       machine: recipe === undefined ? brought.machine : machineOf(recipe, parent),
       remedy: 'Mend it where it comes from, and bring it again.',
     });
   });
   await prune(name, workshop);
   return chroot;
+}
+
+type RecipeHere = Pick<BuildRequest, 'recipe' | 'parent' | 'aptMirror'>;
+
+/**
+ * What an update goes on from, where the tree was made from the recipe that this host has; without
+ * it an import stays until a rebuild is asked for, update-decision.ts.
+ */
+async function sameRecipe(
+  { recipe: theirs }: Brought,
+  { recipe, parent, aptMirror }: RecipeHere,
+): Promise<Pick<VersionRecord, 'recipe' | 'parent'>> {
+  if (theirs === undefined || (parentOf(recipe) !== undefined && parent === undefined)) return {};
+  const digest = await recipeDigest(recipe, aptMirror).catch((error: unknown) => {
+    // A file that it names is missing: nobody can tell, and the tree is good without it.
+    if (error instanceof SettingsError) return undefined;
+    throw error;
+  });
+  if (theirs.digest !== digest) return {};
+  if (parent === undefined) return { recipe: theirs };
+  return {
+    recipe: theirs,
+    parent: { name: parent.chroot.name, version: parent.chroot.version },
+  };
 }
 
 async function atSite<T>(
