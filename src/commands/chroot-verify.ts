@@ -72,13 +72,18 @@ export async function chrootVerify(
   });
 }
 
-async function verify(chroot: Chroot, workshop: Workshop): Promise<Verdict> {
-  const { name, version } = chroot;
+async function verify(listed: Chroot, workshop: Workshop): Promise<Verdict> {
+  const { name } = listed;
   const found = { faults: [], obstacles: [] };
+  let chroot = listed;
   const bootSec = await failuresInto(found.obstacles, workshop.signal, () =>
-    withVersionOf(chroot, workshop, (how) => look(chroot, { ...how, ...found, workshop })),
+    withVersionOf(listed, workshop, async (how) => {
+      // An update may have replaced it since it was listed.
+      chroot = await requireChroot(name, workshop.settings);
+      return look(chroot, { ...how, ...found, workshop });
+    }),
   );
-  return { name, version, ...found, bootSec };
+  return { name, version: chroot.version, ...found, bootSec };
 }
 
 /** @returns seconds until the machine was ready, where one was tried and booted. */

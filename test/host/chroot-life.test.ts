@@ -1,8 +1,9 @@
 /** The life of a chroot by the commands that an operator types: updated, changed, looked at, removed. */
-import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { host } from './driver.ts';
+import { isBuildLocked } from '../../src/chroot/build-lock.ts';
+import { host, waitFor } from './driver.ts';
 import { SmallChroots, type Ended } from './small-chroots.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
@@ -155,6 +156,24 @@ describe('login', () => {
 });
 
 describe('verify', () => {
+  it('looks at what is current when its turn has come', async () => {
+    await chroots.writeRecipe('a-first', 'check: [sleep 12]');
+    await chroots.succeed('create', 'a-first');
+    const [first] = await chroots.versions(NAME);
+    const verifying = chroots.start('verify', '--all', '--json');
+    const locked = (): Promise<boolean> => isBuildLocked(chroots.stateDir, 'a-first');
+    await waitFor('the first to be verified', locked);
+    await chroots.succeed('create', NAME);
+    const { exitCode, stdout, stderr } = await verifying.ended;
+    const rows = JSON.parse(stdout) as { name: string; version: string; faults: string[] }[];
+    const row = rows.find(({ name }) => name === NAME);
+    expect(row?.version).toBe((await chroots.current(NAME)).version);
+    expect(row?.version).not.toBe(first);
+    expect([exitCode, row?.faults], stderr).toEqual([0, []]);
+    await chroots.succeed('remove', 'a-first');
+    await rm(join(chroots.dir, 'recipes/a-first.yaml'));
+  });
+
   it('boots what is there, and names what was changed by hand', async () => {
     const { path, version } = await chroots.current(NAME);
     const good = await chroots.succeed('verify', '--all');
