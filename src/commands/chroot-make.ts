@@ -37,6 +37,7 @@ export async function chrootCreate(
   signal: AbortSignal,
 ): Promise<number> {
   const settings = await loadSettings(args.settings);
+  requireRoot('chroot create');
   const places = recipePlaces(settings);
   // Whoever sets up a host from his recipes does not want ours built as well.
   const names = await namesOf(args, () => listRecipes({ ...places, shippedDirs: [] }));
@@ -51,7 +52,6 @@ export async function chrootCreate(
         workshop.board.say(`${recipe.name}: version ${there.version} is there already`);
       }
     }
-    if (recipes.length > 0) requireRoot('chroot create');
     const make = (recipe: Recipe): Promise<Made> => createChroot(recipe, family, workshop);
     await makeAndList(args, { recipes, make, width: width(args), verb: 'made' }, workshop);
     return 0;

@@ -1,4 +1,4 @@
-/** Listings of chroots by somebody who may not look into the state directory. */
+/** Commands for chroots by somebody who may not look into the state directory. */
 import { execa } from 'execa';
 import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -25,6 +25,8 @@ it.each([
   ['chroot list', ['chroot', 'list', '--json']],
   ['chroot show', ['chroot', 'show', 'web']],
   ['chroot-list', ['chroot-list']],
+  ['chroot create', ['chroot', 'create', 'web']],
+  ['chroot create', ['chroot', 'create', '--if-missing', 'debian-12']],
 ])('is refused with one sentence: %s (%j)', async (what, args) => {
   const argv = [join(dir, 'dist/nspawn-runner.cjs'), ...args];
   const settings = `--settings=${join(dir, 'settings.yaml')}`;
