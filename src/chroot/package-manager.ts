@@ -62,18 +62,36 @@ const APT_LOOK = [
 ];
 /** A package with a version, apt-get(8): `curl=7.88.1-10`. */
 const APT_PIN = /^([^=]+)=/;
+/**
+ * apt-get(8) fails when it is told to install a held package of which there is a newer version. Its
+ * option to go on would change all that are held, so what is held and there is left out. apt-mark(8),
+ * showhold also names what is not there. $0 is apt-get, the rest options and packages.
+ */
+const APT_INSTALL = `native=$(/usr/bin/dpkg --print-architecture)
+all=$(/usr/bin/dpkg-query --show --showformat='\${Status} \${Package}:\${Architecture},')
+for word; do
+  shift
+  name=\${word%":$native"}
+  case $all in
+    *"hold ok installed $name:$native,"* | *"hold ok installed $name:all,"* | *"hold ok installed $word,"*)
+      echo "$word is held, and stays as it is." ;;
+    *) set -- "$@" "$word" ;;
+  esac
+done
+exec "$0" install "$@"`;
 
 const apt: PackageManager = {
   name: 'apt',
   install: (packages) => [
     APT_UPDATE,
-    [...APT, ...overHolds(packages), 'install', '--', ...packages],
-    ...holds(packages),
+    ...marks('unhold', packages),
+    ['/bin/sh', '-euc', APT_INSTALL, ...APT, ...downgrades(packages), '--', ...packages],
+    ...marks('hold', packages),
   ],
-  hold: holds,
+  hold: (packages) => marks('hold', packages),
   upgrade: [APT_UPDATE, [...APT, 'dist-upgrade']],
   // With the lists, apt-mark(8) also knows what a step of the recipe has taken away again.
-  refresh: (packages) => [APT_UPDATE, ...holds(packages), [...APT, 'dist-upgrade']],
+  refresh: (packages) => [APT_UPDATE, ...marks('hold', packages), [...APT, 'dist-upgrade']],
   look: {
     commands: [
       [...APT_UPDATE, ...APT_LOOK],
@@ -97,15 +115,18 @@ function aptPins(packages: readonly string[]): readonly string[] {
   return packages.flatMap((name) => APT_PIN.exec(name)?.[1] ?? []);
 }
 
-/** apt-get(8), dist-upgrade leaves a held package as it is, and the same when it is simulated. */
-function holds(packages: readonly string[]): readonly Command[] {
+/**
+ * apt-get(8), dist-upgrade leaves a held package as it is, and the same when it is simulated.
+ * A version of a recipe's own outranks the one that the chroot which it extends holds.
+ */
+function marks(mark: 'hold' | 'unhold', packages: readonly string[]): readonly Command[] {
   const names = aptPins(packages);
-  return names.length === 0 ? [] : [['/usr/bin/apt-mark', '--quiet', 'hold', '--', ...names]];
+  return names.length === 0 ? [] : [['/usr/bin/apt-mark', '--quiet', mark, '--', ...names]];
 }
 
-/** A version of a recipe's own outranks the one that the chroot which it extends holds. */
-function overHolds(packages: readonly string[]): readonly string[] {
-  return aptPins(packages).length === 0 ? [] : ['--allow-change-held-packages'];
+/** The version that a recipe gives may be older than the one that is there. */
+function downgrades(packages: readonly string[]): readonly string[] {
+  return aptPins(packages).length === 0 ? [] : ['--allow-downgrades'];
 }
 
 const dnf: PackageManager = {

@@ -13,6 +13,7 @@ import { makeSite } from './source-site.ts';
 
 const SOURCES = '/etc/apt/sources.list.d';
 const NAME = 'upgrades';
+const CHILD = 'upgrades-child';
 
 let chroots: SmallChroots;
 beforeAll(async () => {
@@ -24,12 +25,13 @@ afterAll(async () => {
   await chroots.dispose();
 });
 
-/** The tree's only sources are packages `plain` and `pinned`, version 1.0, in /srv/repo. */
+/** The tree's only sources are packages `plain` and `pinned`, versions 0.9 and 1.0, in /srv/repo. */
 async function addToArchive({ dir, archive }: SmallChroots): Promise<void> {
   const overlay = join(dir, 'overlay');
   await mkdir(join(overlay, SOURCES), { recursive: true });
   const line = 'deb [trusted=yes] file:/srv/repo ./\n';
   await writeFile(join(overlay, SOURCES, 'local.list'), line);
+  await offer(overlay, '0.9');
   await offer(overlay, '1.0');
   await host('tar', `--file=${archive}`, '--delete', `.${SOURCES}/debian.sources`);
   await host('tar', `--directory=${overlay}`, `--file=${archive}`, '--append', '.');
@@ -63,21 +65,20 @@ async function buildPackage(file: string, name: string, version: string): Promis
   return control;
 }
 
-async function create(packages: string): Promise<void> {
-  const recipe = `tar: {location: ${chroots.archive}}\nkeep: 0\nupdate: refresh\npackages: [${packages}]\n`;
-  await chroots.writeFile(`recipes/${NAME}.yaml`, recipe);
-  await chroots.succeed('create', NAME);
+async function create(packages: string, name = NAME): Promise<void> {
+  const source = name === CHILD ? `extends: ${NAME}` : `tar: {location: ${chroots.archive}}`;
+  const recipe = `${source}\nkeep: 0\nupdate: refresh\npackages: [${packages}]\n`;
+  await chroots.writeFile(`recipes/${name}.yaml`, recipe);
+  await chroots.succeed('create', name);
 }
 
-async function installed(): Promise<string> {
-  const { path } = await chroots.current(NAME);
-  const format = '--showformat=${Package}=${Version} ';
-  const all = await host('dpkg-query', `--root=${path}`, '--show', format, 'plain', 'pinned');
-  return all.trim();
+async function installed(name = NAME, format = '${Package}=${Version} '): Promise<string> {
+  const query = [`--root=${await tree(name)}`, '--show', `--showformat=${format}`];
+  return (await host('dpkg-query', ...query, 'plain', 'pinned')).trim();
 }
 
-async function tree(): Promise<string> {
-  return (await chroots.current(NAME)).path;
+async function tree(name = NAME): Promise<string> {
+  return (await chroots.current(name)).path;
 }
 
 describe('a newer package', () => {
@@ -126,6 +127,36 @@ describe('a newer package', () => {
     expect(await host('find', await tree(), '-xdev', '-newer', chroots.archive, '-ls')).toBe(
       before,
     );
+  });
+});
+
+describe('a version that the parent holds', () => {
+  beforeAll(async () => {
+    await create('plain, pinned=1.0');
+    await offer(await tree(), '2.0');
+    await offer(await tree(), '3.0');
+  });
+  afterEach(() => chroots.succeed('remove', CHILD));
+  afterAll(() => chroots.succeed('remove', NAME));
+
+  it.each([
+    ['plain, pinned', 'pinned 1.0 hold, plain 3.0 install,'],
+    ['pinned:amd64', 'pinned 1.0 hold, plain 1.0 install,'],
+    ['plain=2.0, pinned', 'pinned 1.0 hold, plain 2.0 hold,'],
+    ['plain, pinned=2.0', 'pinned 2.0 hold, plain 3.0 install,'],
+    ['plain, pinned=0.9', 'pinned 0.9 hold, plain 3.0 install,'],
+  ])('stays but for one that the child gives: %s', async (packages, expected) => {
+    await create(packages, CHILD);
+    expect(await installed(CHILD, '${Package} ${Version} ${db:Status-Want}, ')).toBe(expected);
+  });
+
+  it('does not pass for the package where that has been removed', async () => {
+    const root = await tree();
+    const dpkg = [`--root=${root}`, '--force-hold'];
+    await host('dpkg', ...dpkg, '--purge', 'pinned');
+    await host('dpkg', ...dpkg, '--merge-avail', join(root, 'srv/repo/Packages'));
+    await execa('dpkg', [...dpkg, '--set-selections'], { input: 'pinned hold\n' });
+    await expect(create('plain, pinned', CHILD)).rejects.toThrow('Held packages were changed');
   });
 });
 

@@ -60,15 +60,18 @@ describe('its commands', () => {
     const { install, upgrade, refresh, look, clean } = await managerWith(path);
     const all = [install(['git=1.0']), upgrade, refresh(['git=1.0']), look.commands, clean];
     for (const [program] of all.flat()) {
-      expect(program).toMatch(/^\/usr\/bin\/[a-z-]+$/);
+      expect(program).toMatch(/^(?:\/usr)?\/bin\/[a-z-]+$/);
     }
   });
 
   it('install what the recipe names, and take none of it for an option', async () => {
-    const [update, install] = (await managerWith('usr/bin/apt-get')).install(['git', 'npm']);
+    const [update, install = []] = (await managerWith('usr/bin/apt-get')).install(['git', 'npm']);
     expect(update?.at(-1)).toBe('update');
-    expect(install?.slice(-4)).toEqual(['install', '--', 'git', 'npm']);
-    expect(install).toEqual(expect.arrayContaining(['--yes', '--no-install-recommends']));
+    const [shell, shellOptions, script, aptGet, ...options] = install;
+    expect([shell, shellOptions, aptGet]).toEqual(['/bin/sh', '-euc', '/usr/bin/apt-get']);
+    expect(script).toMatch(/^exec "\$0" install "\$@"$/m);
+    expect(options.slice(-3)).toEqual(['--', 'git', 'npm']);
+    expect(options).toEqual(expect.arrayContaining(['--yes', '--no-install-recommends']));
   });
 
   it('fail where a mirror fails', async () => {
@@ -81,16 +84,25 @@ describe('its commands', () => {
   it('keep a package at the version that the recipe gives', async () => {
     const { install, refresh } = await managerWith('usr/bin/apt-get');
     const packages = ['git', 'curl=7.88.1-10', 'libc6:i386=2.36', 'nodejs/trixie-backports'];
-    const hold = ['/usr/bin/apt-mark', '--quiet', 'hold', '--', 'curl', 'libc6:i386'];
-    const [, installed, held] = install(packages);
-    expect(installed).toContain('--allow-change-held-packages');
+    const names = ['--', 'curl', 'libc6:i386'];
+    const hold = ['/usr/bin/apt-mark', '--quiet', 'hold', ...names];
+    const [, unheld, installed, held] = install(packages);
+    expect(unheld).toEqual(['/usr/bin/apt-mark', '--quiet', 'unhold', ...names]);
+    expect(installed?.slice(-6)).toEqual(['--allow-downgrades', '--', ...packages]);
     expect(held).toEqual(hold);
     const [update, before, upgrade] = refresh(packages);
     expect([update?.at(-1), before, upgrade?.at(-1)]).toEqual(['update', hold, 'dist-upgrade']);
     expect(install(['git'])).toHaveLength(2);
-    expect(install(['git'])[1]).not.toContain('--allow-change-held-packages');
     expect(refresh(['git'])).toHaveLength(2);
   });
+
+  it.each([[['git']], [['git', 'curl=7.88.1-10']]])(
+    'change no other package that is held: %j',
+    async (packages) => {
+      const { install } = await managerWith('usr/bin/apt-get');
+      expect(install(packages).flat()).not.toContain('--allow-change-held-packages');
+    },
+  );
 });
 
 describe('what a simulated upgrade says', () => {
