@@ -80,6 +80,17 @@ function afterImage(facts: UpdateFacts, before: string | undefined): UpdateDecis
   return facts.upstream === undefined ? UNTOLD : UNCHANGED;
 }
 
+/** What upstream offers later is compared with this, once the current version has been refreshed. */
+export function upstreamOfRefresh({
+  current,
+  upstream,
+  isUpstreamPackages,
+}: Pick<UpdateFacts, 'current' | 'upstream' | 'isUpstreamPackages'>): string | undefined {
+  if (isUpstreamPackages) return upstream;
+  // The image stays the one that it was; that of an import is known from now on.
+  return current?.upstream ?? (current?.isImport === true ? upstream : undefined);
+}
+
 const UNCHANGED: UpdateDecision = { action: 'none', reason: 'nothing has changed upstream' };
 const UNTOLD: UpdateDecision = {
   action: 'none',

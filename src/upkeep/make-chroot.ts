@@ -13,7 +13,12 @@ import type { Recipe } from '../chroot/recipe.ts';
 import type { Source } from '../chroot/source.ts';
 import { upstreamState } from '../chroot/source-tree.ts';
 import { chrootDir, findChroot, type Chroot } from '../chroot/store.ts';
-import { decideUpdate, type UpdateDecision } from '../chroot/update-decision.ts';
+import {
+  decideUpdate,
+  upstreamOfRefresh,
+  type UpdateDecision,
+  type UpdateFacts,
+} from '../chroot/update-decision.ts';
 import {
   readUpstream,
   readVersionRecord,
@@ -72,16 +77,15 @@ export async function updateChroot(
     const record =
       chroot && force !== 'rebuild' ? await readVersionRecord(dirname(chroot.path)) : undefined;
     const upstream = await upstreamOf(bench);
-    const decision = await decide(bench, { chroot, record, upstream, force });
-    const { action, reason } = decision;
+    const facts = await factsOf(bench, { chroot, record, upstream, force });
+    const { action, reason } = await decide(bench, chroot, facts);
     if (action === 'none' && chroot !== undefined) {
       await rememberUpstream(chroot, upstream);
       const did = (await renewSettings(bench, chroot)) ? 'settings' : 'nothing';
       return { chroot, did, reason };
     }
     if (action === 'refresh' && chroot !== undefined && record !== undefined) {
-      const had = await readUpstream(dirname(chroot.path));
-      const request = await buildRequest(bench, isUpstreamPackages(bench) ? upstream : had);
+      const request = await buildRequest(bench, upstreamOfRefresh(facts));
       return { chroot: await refreshChroot(request), did: 'refreshed', reason };
     }
     return { chroot: await buildChroot(await buildRequest(bench, upstream)), did: 'built', reason };
@@ -143,14 +147,14 @@ interface Situation {
   readonly force: Force;
 }
 
-async function decide(
+async function factsOf(
   bench: Bench,
   { chroot, record, upstream, force }: Situation,
-): Promise<UpdateDecision> {
+): Promise<UpdateFacts> {
   const { recipe } = bench;
   const parent = await parentChroot(recipe, bench.settings.stateDir);
   const manager = chroot && (await packageManagerOf(chroot.path));
-  const decision = decideUpdate({
+  return {
     current: chroot && {
       version: chroot.version,
       digest: record?.recipe?.digest,
@@ -164,15 +168,26 @@ async function decide(
     isUpstreamPackages: isUpstreamPackages(bench),
     update: recipe.update,
     ...{ upstream, force },
-  });
-  if (decision.action !== 'look' || chroot === undefined || manager === undefined) return decision;
-  const inTree = { tree: chroot.path, dir: chrootDir(bench.settings.stateDir, recipe.name) };
+  };
+}
+
+async function decide(
+  bench: Bench,
+  chroot: Chroot | undefined,
+  facts: UpdateFacts,
+): Promise<UpdateDecision> {
+  const decision = decideUpdate(facts);
+  if (decision.action !== 'look' || chroot === undefined) return decision;
+  const manager = await packageManagerOf(chroot.path);
+  if (manager === undefined) return decision;
+  const { recipe, settings } = bench;
+  const inTree = { tree: chroot.path, dir: chrootDir(settings.stateDir, recipe.name) };
   const command = treeCommand(inTree, recipe);
   const isOld = await withConfinement(bench.signal, bench.progress.line, (how) =>
     hasUpgrades(manager, { command, how }),
   );
   if (isOld) return { action: recipe.update, reason: 'there are newer packages' };
-  if (upstream !== undefined) await writeUpstream(dirname(chroot.path), upstream);
+  if (facts.upstream !== undefined) await writeUpstream(dirname(chroot.path), facts.upstream);
   return { action: 'none', reason: 'there are no newer packages' };
 }
 

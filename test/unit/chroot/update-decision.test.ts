@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   decideUpdate,
+  upstreamOfRefresh,
   type UpdateDecision,
   type UpdateFacts,
 } from '../../../src/chroot/update-decision.ts';
@@ -142,6 +143,30 @@ describe('what brings a chroot up to date', () => {
     ],
   ])('%s', (_, facts, action, reason) => {
     expect(decideUpdate(facts)).toEqual({ action, reason });
+  });
+});
+
+describe('what upstream offered to a version that is refreshed', () => {
+  const imported = { ...CURRENT, isImport: true, upstream: undefined };
+  it.each<[string, UpdateFacts, string | undefined]>([
+    ['is what its packages come from now', { ...DEBIAN, upstream: 'v' }, 'v'],
+    ['is not known where the mirror is not reached', { ...DEBIAN, upstream: undefined }, undefined],
+    ['is the image that it was made of', { ...IMAGE, upstream: 'v' }, 'u'],
+    ['is not known where that was not', { ...without(IMAGE), upstream: 'v' }, undefined],
+    ['is the image of now for an import', { ...IMAGE, current: imported, upstream: 'v' }, 'v'],
+    [
+      'is the image that was seen for an import before',
+      { ...IMAGE, current: { ...imported, upstream: 'u' }, upstream: 'v' },
+      'u',
+    ],
+  ])('%s', (_, facts, upstream) => {
+    expect(upstreamOfRefresh(facts)).toBe(upstream);
+  });
+
+  it('leaves the next update of an import nothing to do', () => {
+    const facts: UpdateFacts = { ...IMAGE, current: imported };
+    const current = { ...imported, isImport: false, upstream: upstreamOfRefresh(facts) };
+    expect(decideUpdate({ ...facts, current })).toEqual({ action: 'none', reason: UNCHANGED });
   });
 });
 
