@@ -27,6 +27,8 @@ export interface BuildRequest extends Omit<SiteRequest, 'name'> {
   readonly parent: ParentChroot | undefined;
   /** The operator's, for recipes that name none. */
   readonly aptMirror: string | undefined;
+  /** For an update of one that was there: what somebody has removed since is not made again. */
+  readonly mustBeThere: boolean;
   /** Fingerprint of what upstream offers, taken before the build. */
   readonly upstream: string | undefined;
   readonly trial: Trial;
@@ -38,6 +40,13 @@ export interface ParentChroot {
   readonly machine: ImageSettings;
 }
 
+/** Somebody removed the chroot while its update was under way: there is nothing to bring up to date. */
+export class ChrootRemoved extends HostError {
+  constructor(name: string) {
+    super(`Chroot "${name}" was removed while its update was under way.`);
+  }
+}
+
 interface Start {
   readonly facts: Readonly<Record<string, string>>;
   readonly environment: Readonly<Record<string, string>>;
@@ -46,12 +55,13 @@ interface Start {
 
 /**
  * Builds a version of a chroot and makes it current; whatever goes wrong, `current` is as it was.
- * @throws HostError when the tree could not be made, SettingsError when jobs could not use it.
+ * @throws HostError when the tree could not be made, SettingsError when jobs could not use it,
+ *   ChrootRemoved.
  */
 export async function buildChroot(request: BuildRequest): Promise<Chroot> {
   const { recipe } = request;
   const digest = await recipeDigest(recipe, request.aptMirror);
-  return withSite({ ...request, name: recipe.name }, async (site) => {
+  return atSite(request, async (site) => {
     const start = await startTree(site, request);
     if (!start.packagesInstalled) await installPackages(site, recipe);
     const { parent } = request;
@@ -72,7 +82,7 @@ export async function buildChroot(request: BuildRequest): Promise<Chroot> {
  */
 export async function refreshChroot(request: BuildRequest): Promise<Chroot> {
   const { recipe } = request;
-  return withSite({ ...request, name: recipe.name }, async (site) => {
+  return atSite(request, async (site) => {
     // Only under the lock is it the one that jobs use: a login may have ended a moment ago.
     const { chroot, record } = await currentVersion(site);
     site.progress.step(`copying version ${chroot.version}`);
@@ -88,6 +98,21 @@ export async function refreshChroot(request: BuildRequest): Promise<Chroot> {
     const isBrought = madeBy === undefined && ['import', 'login'].includes(record.origin);
     const origin = isBrought ? 'import' : 'refresh';
     return finishVersion(site, request, { facts, environment, from, origin });
+  });
+}
+
+async function atSite<T>(request: BuildRequest, work: (site: Site) => Promise<T>): Promise<T> {
+  const { name } = request.recipe;
+  const look = async (): Promise<void> => {
+    if (!request.mustBeThere || (await findChroot(request.stateDir, name)) !== undefined) return;
+    throw new ChrootRemoved(name);
+  };
+  // A site makes the chroot's directory.
+  await look();
+  return withSite({ ...request, name }, async (site) => {
+    // Whoever removes it has the lock for which we may have waited.
+    await look();
+    return work(site);
   });
 }
 

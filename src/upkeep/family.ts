@@ -8,6 +8,11 @@ export interface FamilyPlaces extends RecipePlaces {
   readonly hasChroot?: (name: string) => Promise<boolean>;
 }
 
+export interface FamilyMember extends Recipe {
+  /** Whether its chroot was there when the family was read. */
+  readonly hadChroot?: boolean;
+}
+
 /** What a recipe extends; undefined for one with a source of its own. */
 export function parentOf(recipe: Recipe): string | undefined {
   return recipe.source.kind === 'extends' ? recipe.source.parent : undefined;
@@ -21,8 +26,8 @@ export function parentOf(recipe: Recipe): string | undefined {
 export async function loadFamily(
   names: readonly string[],
   places: FamilyPlaces,
-): Promise<readonly Recipe[]> {
-  const recipes = new Map<string, Recipe>();
+): Promise<readonly FamilyMember[]> {
+  const recipes = new Map<string, FamilyMember>();
   const visit = async (name: string, children: readonly Recipe[]): Promise<void> => {
     const circle = children.findIndex((child) => child.name === name);
     if (circle >= 0) throw circular(children.slice(circle));
@@ -31,7 +36,7 @@ export async function loadFamily(
     if (recipe === undefined) return;
     const parent = parentOf(recipe);
     if (parent !== undefined) await visit(parent, [...children, recipe]);
-    recipes.set(name, recipe);
+    recipes.set(name, { ...recipe, hadChroot: (await places.hasChroot?.(name)) === true });
   };
   for (const name of names) await visit(name, []);
   return [...recipes.values()];
@@ -46,7 +51,7 @@ export interface BadRecipe {
 export async function loadGoodFamily(
   names: readonly string[],
   places: FamilyPlaces,
-): Promise<{ readonly recipes: readonly Recipe[]; readonly bad: readonly BadRecipe[] }> {
+): Promise<{ readonly recipes: readonly FamilyMember[]; readonly bad: readonly BadRecipe[] }> {
   const good: string[] = [];
   const bad: BadRecipe[] = [];
   for (const name of names) {

@@ -1,4 +1,5 @@
 /** Many chroots in one go: parents first, independent ones side by side, one report at the end. */
+import { ChrootRemoved } from '../chroot/build.ts';
 import { pruneVersions } from '../chroot/prune.ts';
 import type { Recipe } from '../chroot/recipe.ts';
 import { Failure, HostError, Stopped } from '../errors.ts';
@@ -22,7 +23,7 @@ export interface MakeAll {
 
 /**
  * Makes them all and removes the versions that nobody needs any more; one that fails stops only
- * what extends it.
+ * what extends it. One that somebody has removed since its update began is nothing to do.
  * @throws what failed, or a HostError that counts when there are several.
  */
 export async function makeAll(plan: MakeAll, workshop: Workshop): Promise<readonly Made[]> {
@@ -33,7 +34,14 @@ export async function makeAll(plan: MakeAll, workshop: Workshop): Promise<readon
     run: async () => {
       if (workshop.signal.aborted) throw new Stopped(`"${recipe.name}" was not begun.`);
       const startedAt = performance.now();
-      const made = await make(recipe);
+      const made = await make(recipe).catch((error: unknown) => {
+        if (error instanceof ChrootRemoved) return undefined;
+        throw error;
+      });
+      if (made === undefined) {
+        workshop.board.say(`${recipe.name}: nothing to do: it was removed meanwhile`);
+        return undefined;
+      }
       onMade?.(made);
       tell(made, performance.now() - startedAt, workshop);
       await prune(recipe.name, workshop);
@@ -42,7 +50,7 @@ export async function makeAll(plan: MakeAll, workshop: Workshop): Promise<readon
   }));
   const ends = await runTasks(tasks, width);
   const bad = ends.filter((end) => !('result' in end));
-  if (bad.length === 0) return ends.flatMap((end) => ('result' in end ? [end.result] : []));
+  if (bad.length === 0) return ends.flatMap((end) => ('result' in end ? (end.result ?? []) : []));
   throw failureOf(bad, ends.length, verb, workshop);
 }
 
@@ -78,7 +86,7 @@ function tell({ chroot, did, reason }: Made, durationMs: number, { board }: Work
 }
 
 function failureOf(
-  bad: readonly TaskEnd<Made>[],
+  bad: readonly TaskEnd<Made | undefined>[],
   total: number,
   verb: string,
   { board, signal }: Workshop,

@@ -2,7 +2,13 @@
 import { open } from 'node:fs/promises';
 import { devNull } from 'node:os';
 import { dirname } from 'node:path';
-import { buildChroot, machineOf, refreshChroot, type BuildRequest } from '../chroot/build.ts';
+import {
+  buildChroot,
+  ChrootRemoved,
+  machineOf,
+  refreshChroot,
+  type BuildRequest,
+} from '../chroot/build.ts';
 import { treeCommand } from '../chroot/build-command.ts';
 import { imageSettingsFile, readImageSettings } from '../chroot/image-settings.ts';
 import { withLookDirectory } from '../chroot/look-directory.ts';
@@ -27,9 +33,9 @@ import {
   writeUpstream,
   type VersionRecord,
 } from '../chroot/version.ts';
-import { HostError } from '../errors.ts';
+import { HostError, Stopped } from '../errors.ts';
 import { requireFreeSpace } from './disk-space.ts';
-import { parentOf } from './family.ts';
+import { parentOf, type FamilyMember } from './family.ts';
 import { parentChroot } from './parent-chroot.ts';
 import type { Workshop } from './workshop.ts';
 
@@ -57,39 +63,63 @@ export async function createChroot(
   workshop: Workshop,
 ): Promise<Made> {
   return atBench(recipe, family, workshop, async (bench) => {
-    const chroot = await buildChroot(await buildRequest(bench, await upstreamOf(bench)));
+    const upstream = await upstreamOf(bench);
+    const chroot = await buildChroot(await buildRequest(bench, { upstream, mustBeThere: false }));
     return { chroot, did: 'built', reason: 'asked for' };
   });
 }
 
-/** Does what brings the chroot up to date with recipe, parent and upstream, which may be nothing. */
+/**
+ * Does what brings the chroot up to date with recipe, parent and upstream, which may be nothing.
+ * @throws ChrootRemoved for one that was there when its family was read and is not any more.
+ */
 export async function updateChroot(
   recipe: Recipe,
-  family: readonly Recipe[],
+  family: readonly FamilyMember[],
   workshop: Workshop,
   force: Force,
 ): Promise<Made> {
   return atBench(recipe, family, workshop, async (bench) => {
+    const { name } = recipe;
     const { stateDir } = workshop.settings;
     bench.progress.step('looking for changes');
-    const chroot = await findChroot(stateDir, recipe.name);
-    // A torn one is what a rebuild is asked for.
-    const record =
-      chroot && force !== 'rebuild' ? await readVersionRecord(dirname(chroot.path)) : undefined;
-    const upstream = await upstreamOf(bench);
-    const facts = await factsOf(bench, { chroot, record, upstream, force });
-    const { action, reason } = await decide(bench, chroot, facts);
-    if (action === 'none' && chroot !== undefined) {
-      await rememberUpstream(chroot, upstream);
-      const did = (await renewSettings(bench, chroot)) ? 'settings' : 'nothing';
-      return { chroot, did, reason };
+    const chroot = await findChroot(stateDir, name);
+    const wasThere = family.find((one) => one.name === name)?.hadChroot === true;
+    if (chroot === undefined && wasThere) throw new ChrootRemoved(name);
+    try {
+      return await bringUpToDate(bench, chroot, force);
+    } catch (error) {
+      if (chroot === undefined || error instanceof Stopped) throw error;
+      // What fails where a tree is being taken away says nothing of the tree.
+      if ((await findChroot(stateDir, name)) === undefined) throw new ChrootRemoved(name);
+      throw error;
     }
-    if (action === 'refresh' && chroot !== undefined && record !== undefined) {
-      const request = await buildRequest(bench, upstreamOfRefresh(facts));
-      return { chroot: await refreshChroot(request), did: 'refreshed', reason };
-    }
-    return { chroot: await buildChroot(await buildRequest(bench, upstream)), did: 'built', reason };
   });
+}
+
+async function bringUpToDate(
+  bench: Bench,
+  chroot: Chroot | undefined,
+  force: Force,
+): Promise<Made> {
+  // A torn one is what a rebuild is asked for.
+  const record =
+    chroot && force !== 'rebuild' ? await readVersionRecord(dirname(chroot.path)) : undefined;
+  const upstream = await upstreamOf(bench);
+  const facts = await factsOf(bench, { chroot, record, upstream, force });
+  const { action, reason } = await decide(bench, chroot, facts);
+  if (action === 'none' && chroot !== undefined) {
+    await rememberUpstream(chroot, upstream);
+    const did = (await renewSettings(bench, chroot)) ? 'settings' : 'nothing';
+    return { chroot, did, reason };
+  }
+  const mustBeThere = chroot !== undefined;
+  if (action === 'refresh' && record !== undefined) {
+    const request = await buildRequest(bench, { upstream: upstreamOfRefresh(facts), mustBeThere });
+    return { chroot: await refreshChroot(request), did: 'refreshed', reason };
+  }
+  const request = await buildRequest(bench, { upstream, mustBeThere });
+  return { chroot: await buildChroot(request), did: 'built', reason };
 }
 
 async function atBench(
@@ -106,12 +136,15 @@ async function atBench(
   }
 }
 
-async function buildRequest(bench: Bench, upstream: string | undefined): Promise<BuildRequest> {
+async function buildRequest(
+  bench: Bench,
+  known: Pick<BuildRequest, 'upstream' | 'mustBeThere'>,
+): Promise<BuildRequest> {
   const { settings, recipe, progress, signal, trial } = bench;
   await requireFreeSpace(settings);
   return {
     stateDir: settings.stateDir,
-    ...{ recipe, progress, signal, trial, upstream },
+    ...{ recipe, progress, signal, trial, ...known },
     parent: await parentChroot(recipe, settings.stateDir),
     aptMirror: settings.aptMirror,
   };
@@ -187,26 +220,46 @@ async function decide(
     hasUpgrades(manager, { command, how }),
   );
   if (isOld) return { action: recipe.update, reason: 'there are newer packages' };
-  if (facts.upstream !== undefined) await writeUpstream(dirname(chroot.path), facts.upstream);
+  if (facts.upstream !== undefined) await noteUpstream(chroot, facts.upstream);
   return { action: 'none', reason: 'there are no newer packages' };
 }
 
 /** An import comes without: what upstream offers now is what later offers are compared with. */
-async function rememberUpstream({ path }: Chroot, upstream: string | undefined): Promise<void> {
-  const directory = dirname(path);
-  if (upstream === undefined || (await readUpstream(directory)) !== undefined) return;
-  await writeUpstream(directory, upstream);
+async function rememberUpstream(chroot: Chroot, upstream: string | undefined): Promise<void> {
+  if (upstream === undefined || (await readUpstream(dirname(chroot.path))) !== undefined) return;
+  await noteUpstream(chroot, upstream);
+}
+
+async function noteUpstream(chroot: Chroot, upstream: string): Promise<void> {
+  await writeBeside(chroot, (directory) => writeUpstream(directory, upstream));
 }
 
 /** What holds for machines changes without a new tree. */
 async function renewSettings(bench: Bench, chroot: Chroot): Promise<boolean> {
   const parent = await parentChroot(bench.recipe, bench.settings.stateDir);
   const now = JSON.stringify(machineOf(bench.recipe, parent), undefined, 2);
-  await writeKeep(dirname(chroot.path), bench.recipe.keep);
+  await writeBeside(chroot, (directory) => writeKeep(directory, bench.recipe.keep));
   const before = JSON.stringify(readImageSettings(chroot.path), undefined, 2);
   if (now === before) return false;
-  await replaceFile(imageSettingsFile(chroot.path), `${now}\n`);
+  await writeBeside(chroot, () => replaceFile(imageSettingsFile(chroot.path), `${now}\n`));
   return true;
+}
+
+/** Into the directory of a version, without a lock: another update may have replaced and removed it. */
+async function writeBeside(
+  { name, path }: Chroot,
+  write: (directory: string) => Promise<void>,
+): Promise<void> {
+  const directory = dirname(path);
+  try {
+    await write(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new HostError(`Chroot "${name}" was removed or replaced while its update began.`, {
+      hint: 'Try again.',
+      cause: error,
+    });
+  }
 }
 
 /** For programs that look and make nothing: there is no lock for them to hold. */

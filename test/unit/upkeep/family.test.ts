@@ -80,6 +80,16 @@ describe('recipes and what they extend', () => {
     expect(family.map(({ name }) => name)).toEqual(['shop']);
   });
 
+  it('each is told with whether its chroot was there', async () => {
+    const hasChroot = (name: string) => Promise.resolve(name === 'web');
+    const places = { recipeDirs: [dir], playbookDirs: [], shippedDirs: [], hasChroot };
+    const family = await loadFamily(['web'], places);
+    expect(family.map(({ name, hadChroot }) => [name, hadChroot])).toEqual([
+      ['base', false],
+      ['web', true],
+    ]);
+  });
+
   it('a missing recipe that was named is the fault of who named it', async () => {
     const failure = await failureOf('base', 'weeb');
     expect(failure).toBeInstanceOf(UsageError);

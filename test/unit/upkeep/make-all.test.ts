@@ -10,6 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ChrootRemoved } from '../../../src/chroot/build.ts';
 import { createBoard } from '../../../src/chroot/progress.ts';
 import { parseRecipe } from '../../../src/chroot/recipe.ts';
 import { HostError, SettingsError, Stopped } from '../../../src/errors.ts';
@@ -130,6 +131,13 @@ describe('chroots that are made in one go', () => {
     };
     await failureOf(makeAll(plan, workshop()));
     expect(names).toEqual(['base', 'other']);
+  });
+
+  it('are nothing to do where somebody removed one, and what extends it goes on', async () => {
+    const results = await all(failing('base', new ChrootRemoved('base')));
+    expect(results.map(({ chroot }) => chroot.name)).toEqual(['web', 'api', 'other']);
+    expect(said).toContain('base: nothing to do: it was removed meanwhile\n');
+    expect(said).not.toContain('base: old versions stay');
   });
 
   it('are not begun when we are told to stop', async () => {
