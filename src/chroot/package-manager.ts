@@ -62,30 +62,13 @@ const APT_LOOK = [
 ];
 /** A package with a version, apt-get(8): `curl=7.88.1-10`. */
 const APT_PIN = /^([^=]+)=/;
-/**
- * apt-get(8) fails when it is told to install a held package of which there is a newer version. Its
- * option to go on would change all that are held, so what is held and there is left out. apt-mark(8),
- * showhold also names what is not there. $0 is apt-get, the rest options and packages.
- */
-const APT_INSTALL = `native=$(/usr/bin/dpkg --print-architecture)
-all=$(/usr/bin/dpkg-query --show --showformat='\${Status} \${Package}:\${Architecture},')
-for word; do
-  shift
-  name=\${word%":$native"}
-  case $all in
-    *"hold ok installed $name:$native,"* | *"hold ok installed $name:all,"* | *"hold ok installed $word,"*)
-      echo "$word is held, and stays as it is." ;;
-    *) set -- "$@" "$word" ;;
-  esac
-done
-exec "$0" install "$@"`;
 
 const apt: PackageManager = {
   name: 'apt',
   install: (packages) => [
     APT_UPDATE,
     ...marks('unhold', packages),
-    ['/bin/sh', '-euc', APT_INSTALL, ...APT, ...downgrades(packages), '--', ...packages],
+    [...APT, ...downgrades(packages), 'install', '--', ...packages],
     ...marks('hold', packages),
   ],
   hold: (packages) => marks('hold', packages),

@@ -44,10 +44,14 @@ export async function existsInTree(tree: string, path: string): Promise<boolean>
 
 /**
  * The text of a file of the tree, links followed inside it. Undefined for what is not there, no
- * regular file, or longer than 1 MiB: a link would give a file of the host away, and a FIFO hold us,
- * fifo(7).
+ * regular file, or longer than `maxBytes`: a link would give a file of the host away, and a FIFO hold
+ * us, fifo(7).
  */
-export async function readInTree(tree: string, path: string): Promise<string | undefined> {
+export async function readInTree(
+  tree: string,
+  path: string,
+  maxBytes = MAX_BYTES,
+): Promise<string | undefined> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   let file;
   try {
@@ -60,7 +64,7 @@ export async function readInTree(tree: string, path: string): Promise<string | u
   }
   try {
     const found = await file.stat();
-    return found.isFile() && found.size <= MAX_BYTES ? await file.readFile('utf8') : undefined;
+    return found.isFile() && found.size <= maxBytes ? await file.readFile('utf8') : undefined;
   } finally {
     await file.close();
   }
