@@ -35,7 +35,7 @@ async function sweepAgain(
 ): Promise<string | undefined> {
   const path = join(trashDirectory(stateDir), item);
   await unmountBelow(path);
-  await removeSubvolumes(path);
+  await removeSubvolumes(path, signal);
   try {
     await startSweep(stateDir, item, { isAgain: true });
   } catch (error) {
@@ -47,9 +47,9 @@ async function sweepAgain(
 }
 
 /** A job may have made some, as Docker does; the sweep takes each for another file system. */
-async function removeSubvolumes(path: string): Promise<void> {
+async function removeSubvolumes(path: string, signal: AbortSignal): Promise<void> {
   try {
-    if (await isBtrfs(path)) await removeSubvolumesBelow(path);
+    if (await isBtrfs(path)) await removeSubvolumesBelow(path, signal);
   } catch {
     // The sweep fails over what is left, and deletes the rest.
   }

@@ -113,7 +113,7 @@ async function makeKinds(path: string, outside: string): Promise<void> {
 }
 
 /** Far longer than a path may be for the kernel, PATH_MAX of limits.h. */
-async function makeDeep(path: string, isImmutable: boolean): Promise<void> {
+export async function makeDeep(path: string, isImmutable: boolean): Promise<void> {
   await mkdir(path);
   const program = `for (1..${DEPTH}) { mkdir "dd" or die; chdir "dd" or die }
     open(F, ">", "end") or die; close F;
