@@ -33,6 +33,7 @@ import {
   writeUpstream,
   type VersionRecord,
 } from '../chroot/version.ts';
+import { writeFailure } from '../chroot/write-failure.ts';
 import { HostError, Stopped } from '../errors.ts';
 import { requireFreeSpace } from './disk-space.ts';
 import { parentOf, type FamilyMember } from './family.ts';
@@ -254,7 +255,7 @@ async function writeBeside(
   try {
     await write(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw writeFailure(error, directory);
     throw new HostError(`Chroot "${name}" was removed or replaced while its update began.`, {
       hint: 'Try again.',
       cause: error,

@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -51,6 +52,7 @@ beforeEach(async () => {
   });
 });
 afterEach(() => {
+  vi.restoreAllMocks();
   rmSync(dir, { recursive: true });
 });
 
@@ -163,6 +165,23 @@ describe('a chroot that is removed while its update waits for the lock', () => {
 });
 
 describe('what an update writes beside a version', () => {
+  it.each([
+    ['keep', 'keep: 3', 'ENOSPC', /make room, then try again/],
+    ['settings for machines', 'machine: {network: none}', 'EROFS', /file system writable/],
+  ])('of %s is told when the disk does not take it', async (_, line, code, hint) => {
+    await writeRecipe(line);
+    const probe = await open(dir, 'r');
+    const handles = Object.getPrototypeOf(probe) as typeof probe;
+    await probe.close();
+    const error = Object.assign(new Error(`${code}: write`), { code });
+    vi.spyOn(handles, 'writeFile').mockRejectedValue(error);
+    const failure = await failureOf(update());
+    expect(failure).toBeInstanceOf(HostError);
+    expect(failure.message).toBe(`"${join(web, 'versions', VERSION)}" cannot be written.`);
+    expect(failure.details).toEqual([`${code}: write`]);
+    expect(failure.hint).toMatch(hint);
+  });
+
   it('is what the recipe says', async () => {
     expect(await update()).toMatchObject({ did: 'settings' });
     expect(await update()).toMatchObject({ did: 'nothing' });
