@@ -6,7 +6,7 @@ import { SettingsError } from '../errors.ts';
 import { mirrorOf } from './apt-sources.ts';
 import type { Recipe } from './recipe.ts';
 import type { Source } from './source.ts';
-import { digestTree } from './tree-digest.ts';
+import { listTree } from './tree-digest.ts';
 
 /** Grows when the same recipe makes another tree with this program than with the one before. */
 const BUILD_FORMAT = 2;
@@ -61,9 +61,15 @@ async function besidePlaybook(file: string): Promise<Readonly<Record<string, str
   for (const name of PLAYBOOK_DIRECTORIES) {
     const path = join(dirname(file), name);
     const found = await stat(path).catch(() => undefined);
-    if (found?.isDirectory() === true) digests[name] = await digestTree(path);
+    if (found?.isDirectory() === true) digests[name] = await digestOfDirectory(path);
   }
   return digests;
+}
+
+/** Without what Python itself writes beside the plugins that it reads. */
+async function digestOfDirectory(path: string): Promise<string> {
+  const lines = (await listTree(path)).filter((line) => !/\/__pycache__[ /]/.test(line));
+  return createHash('sha256').update(lines.join('\n')).digest('hex');
 }
 
 async function hashOf(recipe: Recipe, path: string): Promise<string> {

@@ -55,6 +55,8 @@ export async function playPlaybook(what: PlaybookRun, how: ConfinedRun): Promise
     env: {
       // The operator's own word on vaults, callbacks and the like.
       ...Object.fromEntries(Object.entries(process.env).filter(isAnsibles)),
+      // Nothing is written beside the operator's plugins.
+      PYTHONDONTWRITEBYTECODE: '1',
       ANSIBLE_CONFIG: config,
       ANSIBLE_LOCAL_TEMP: localTemp,
       // Of tasks that are delegated to this host.

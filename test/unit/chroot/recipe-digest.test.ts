@@ -121,6 +121,8 @@ describe('the digest of a recipe', () => {
       const two = await digestOf(BASE);
       expect(new Set([without, one, two]).size).toBe(3);
       write(`${path}/main.yml`, 'one');
+      mkdirSync(join(dir, path, '__pycache__'));
+      write(`${path}/__pycache__/filter.pyc`, 'x');
       expect(await digestOf(BASE)).toBe(one);
     },
   );
