@@ -60,7 +60,7 @@ export async function exec(args: ExecArguments, signal: AbortSignal): Promise<nu
   };
   const result = await runHere(args, { response, repository, signal, onStage });
   const hasBooted = result.stages.some(({ stage }) => stage === 'run');
-  if (recordFile !== undefined && hasBooted) sayKept(recordFile);
+  if (recordFile !== undefined && hasBooted) tellKept(recordFile);
   return statusOf(result);
 }
 
@@ -175,8 +175,15 @@ function tryToKeep(path: string): void {
   }
 }
 
-function sayKept(path: string): void {
-  const record = keepMachine(path);
+/** The job's own end is what counts, whether or not its machine could be kept. */
+function tellKept(path: string): void {
+  let record;
+  try {
+    record = keepMachine(path);
+  } catch (error) {
+    warn(`The machine is not kept: ${(error as Error).message}`);
+    return;
+  }
   if (record === undefined) return;
   const { machine, deadline } = record;
   say(`Machine "${machine}" is kept until ${deadline}: machinectl shell ${machine}`);
