@@ -41,14 +41,17 @@ export async function chrootExport(
 ): Promise<number> {
   const settings = await loadSettings(args.settings);
   requireRoot('chroot export');
-  const chroot = await requireChroot(args.name, settings);
-  const file = args.file ?? `${chroot.name}-${chroot.version}.tar.zst`;
-  const { sha256, bytes } = await inWorkshop(settings, signal, (workshop) =>
-    withVersionOf(chroot, workshop, (how) =>
-      exportVersion(chroot, file, { ...how, force: args.force === true }),
-    ),
+  const found = await requireChroot(args.name, settings);
+  const { name, version, file, sha256, bytes } = await inWorkshop(settings, signal, (workshop) =>
+    withVersionOf(found, workshop, async (how) => {
+      // An update may have replaced it since it was found.
+      const chroot = await requireChroot(args.name, settings);
+      const file = args.file ?? `${chroot.name}-${chroot.version}.tar.zst`;
+      const made = await exportVersion(chroot, file, { ...how, force: args.force === true });
+      return { ...chroot, ...made, file };
+    }),
   );
-  say(`${chroot.name}: version ${chroot.version} is in "${file}", ${Math.ceil(bytes / MIB)} MiB`);
+  say(`${name}: version ${version} is in "${file}", ${Math.ceil(bytes / MIB)} MiB`);
   say(`sha256 ${sha256}`);
   return 0;
 }
