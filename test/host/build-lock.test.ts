@@ -13,7 +13,7 @@ import { HostError } from '../../src/errors.ts';
 import { failure } from './failure.ts';
 
 const NAME = 'mishap';
-const ROUNDS = 30;
+const ROUNDS = 10;
 
 describe('a directory that is removed while others wait for its lock', () => {
   let stateDir = '';

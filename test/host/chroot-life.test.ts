@@ -157,13 +157,15 @@ describe('login', () => {
 
 describe('verify', () => {
   it('looks at what is current when its turn has come', async () => {
-    await chroots.writeRecipe('a-first', 'check: [sleep 12]');
+    await chroots.writeRecipe('a-first', 'check: [sleep 5]');
     await chroots.succeed('create', 'a-first');
     const [first] = await chroots.versions(NAME);
     const verifying = chroots.start('verify', '--all', '--json');
     const locked = (): Promise<boolean> => isBuildLocked(chroots.stateDir, 'a-first');
     await waitFor('the first to be verified', locked);
+    verifying.kill('SIGSTOP', 'driver');
     await chroots.succeed('create', NAME);
+    verifying.kill('SIGCONT', 'driver');
     const { exitCode, stdout, stderr } = await verifying.ended;
     const rows = JSON.parse(stdout) as { name: string; version: string; faults: string[] }[];
     const row = rows.find(({ name }) => name === NAME);
