@@ -66,8 +66,8 @@ async function describe(machine: string, asking: Asking): Promise<VirtualMachine
   if (leader === undefined || isInJobMachine(leader)) return undefined;
   // The leader of a container is its init, with an environment of its own; above it is systemd-nspawn.
   const above = await readParent(leader.pid);
+  if (above !== undefined && isInJobMachine(above)) return undefined;
   const starter = above?.argv[0]?.endsWith('systemd-nspawn') === true ? above : undefined;
-  if (starter !== undefined && isInJobMachine(starter)) return undefined;
   const uid = (starter ?? leader).uid;
   return {
     kind: 'nspawn',

@@ -116,6 +116,9 @@ describe('machines of machined', () => {
     const unit = ['systemd-run', '--quiet', '--wait', '--collect', '--slice=nspawn-runner.slice'];
     const mark = `--setenv=_CI_JOB_MACHINE=${MACHINE}`;
     await startMachine('in-slice', await tree(join(job, 'in')), {}, [...unit, mark, ...options]);
+    // Its leader is in a scope of machine.slice; what started it is not.
+    const alone = [...unit, mark, 'systemd-nspawn'];
+    await startMachine('scoped', await tree(join(job, 'scoped')), {}, alone);
     const context = { users: [], signal: undefined, commandTimeoutSec: 30 };
     const { found, failures } = await listVirtualMachines(['nspawn'], context);
     expect(failures).toEqual([]);
