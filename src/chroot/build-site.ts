@@ -18,6 +18,8 @@ export interface SiteRequest {
   readonly name: string;
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** A chroot whose directory somebody has removed is not made again. */
+  readonly mustBeThere?: boolean;
 }
 
 export interface Site extends SiteRequest {
@@ -37,7 +39,8 @@ export interface Site extends SiteRequest {
 /**
  * Takes the chroot's lock, sweeps what a killed build left, runs `work` and takes away what it did
  * not put in place.
- * @throws HostError when another build has the lock or a tool failed, Stopped when `signal` came.
+ * @throws HostError when another build has the lock, the chroot is gone that must be there, or a tool
+ *   failed; Stopped when `signal` came.
  */
 export async function withSite<T>(
   request: SiteRequest,
@@ -47,7 +50,8 @@ export async function withSite<T>(
   const dir = chrootDir(stateDir, name);
   // A tree is the same whoever makes it: under umask 077 apt of the machines could not read its sources.
   process.umask(0o022);
-  const place = { name, dir, makeDirectory: () => makeDirectories(stateDir, dir) };
+  const makeDirectory = (): Promise<void> => makeDirectories(stateDir, dir);
+  const place = { name, dir, ...(request.mustBeThere === true ? {} : { makeDirectory }) };
   try {
     return await withBuildLockIn(place, (lockFd) => atSite(request, lockFd, work));
   } catch (error) {

@@ -103,15 +103,10 @@ export async function refreshChroot(request: BuildRequest): Promise<Chroot> {
 
 async function atSite<T>(request: BuildRequest, work: (site: Site) => Promise<T>): Promise<T> {
   const { name } = request.recipe;
-  const look = async (): Promise<void> => {
-    if (!request.mustBeThere || (await findChroot(request.stateDir, name)) !== undefined) return;
-    throw new ChrootRemoved(name);
-  };
-  // A site makes the chroot's directory.
-  await look();
   return withSite({ ...request, name }, async (site) => {
     // Whoever removes it has the lock for which we may have waited.
-    await look();
+    const isGone = request.mustBeThere && (await findChroot(request.stateDir, name)) === undefined;
+    if (isGone) throw new ChrootRemoved(name);
     return work(site);
   });
 }
