@@ -174,7 +174,7 @@ export function machineOf(recipe: Recipe, parent: ParentChroot | undefined): Ima
   return parent === undefined ? own : mergeImageSettings(parent.machine, own);
 }
 
-function missingParent({ name, file }: Recipe, parent: string): SettingsError {
+export function missingParent({ name, file }: Recipe, parent: string): SettingsError {
   return new SettingsError(`Chroot "${parent}", which "${name}" extends, is not there.`, {
     details: [`"${file}" names it.`],
     hint: `Make it first: nspawn-runner chroot create ${parent}`,

@@ -37,7 +37,7 @@ import { writeFailure } from '../chroot/write-failure.ts';
 import { HostError, Stopped } from '../errors.ts';
 import { requireFreeSpace } from './disk-space.ts';
 import { parentOf, type FamilyMember } from './family.ts';
-import { parentChroot } from './parent-chroot.ts';
+import { parentChroot, requireParent } from './parent-chroot.ts';
 import type { Workshop } from './workshop.ts';
 
 export interface Made {
@@ -146,7 +146,7 @@ async function buildRequest(
   return {
     stateDir: settings.stateDir,
     ...{ recipe, progress, signal, trial, ...known },
-    parent: await parentChroot(recipe, settings.stateDir),
+    parent: await requireParent(recipe, settings.stateDir),
     aptMirror: settings.aptMirror,
   };
 }
@@ -237,7 +237,7 @@ async function noteUpstream(chroot: Chroot, upstream: string): Promise<void> {
 
 /** What holds for machines changes without a new tree. */
 async function renewSettings(bench: Bench, chroot: Chroot): Promise<boolean> {
-  const parent = await parentChroot(bench.recipe, bench.settings.stateDir);
+  const parent = await requireParent(bench.recipe, bench.settings.stateDir);
   const now = JSON.stringify(machineOf(bench.recipe, parent), undefined, 2);
   await writeBeside(chroot, (directory) => writeKeep(directory, bench.recipe.keep));
   const before = JSON.stringify(readImageSettings(chroot.path), undefined, 2);

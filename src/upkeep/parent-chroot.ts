@@ -1,6 +1,6 @@
 /** The chroot that a recipe extends, as it is now. */
 import { dirname } from 'node:path';
-import type { ParentChroot } from '../chroot/build.ts';
+import { missingParent, type ParentChroot } from '../chroot/build.ts';
 import { readImageSettings } from '../chroot/image-settings.ts';
 import type { Recipe } from '../chroot/recipe.ts';
 import { findChroot } from '../chroot/store.ts';
@@ -21,4 +21,18 @@ export async function parentChroot(
     record: await readVersionRecord(dirname(chroot.path)),
     machine: readImageSettings(chroot.path),
   };
+}
+
+/**
+ * For a version of the recipe, which has of the parent what holds for machines.
+ * @throws SettingsError when the chroot that it extends is not there.
+ */
+export async function requireParent(
+  recipe: Recipe,
+  stateDir: string,
+): Promise<ParentChroot | undefined> {
+  const name = parentOf(recipe);
+  const parent = await parentChroot(recipe, stateDir);
+  if (name !== undefined && parent === undefined) throw missingParent(recipe, name);
+  return parent;
 }

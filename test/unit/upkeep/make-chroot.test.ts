@@ -112,6 +112,19 @@ describe('a chroot that is removed while others are brought up to date', () => {
   });
 });
 
+describe('a chroot whose parent is removed while others are brought up to date', () => {
+  it.each<Force>([undefined, 'refresh', 'rebuild'])('keeps what it is (%s)', async (force) => {
+    await writeRecipe('machine: {network: none}');
+    const file = join(web, 'versions', VERSION, 'machine.json');
+    const before = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+    rmSync(join(stateDir, 'chroots/base'), { recursive: true });
+    const failure = await failureOf(update(force));
+    expect(failure.message).toBe('Chroot "base", which "web" extends, is not there.');
+    expect(existsSync(file) ? readFileSync(file, 'utf8') : undefined).toBe(before);
+    expect((await findChroot(stateDir, 'web'))?.version).toBe(VERSION);
+  });
+});
+
 describe('a chroot that is removed while its own update looks', () => {
   it('has nothing to be remembered in', async () => {
     await writeRecipe('machine: {network: none}');
