@@ -95,7 +95,9 @@ export async function refreshChroot(request: BuildRequest): Promise<Chroot> {
       ...(parent === undefined ? {} : { parent }),
     };
     // What somebody brought is not to be replaced by the next nightly update, update-decision.ts.
-    const isBrought = madeBy === undefined && ['import', 'login'].includes(record.origin);
+    const isBrought =
+      (madeBy === undefined && ['import', 'login'].includes(record.origin)) ||
+      (record.origin === 'import' && request.upstream === undefined);
     const origin = isBrought ? 'import' : 'refresh';
     return finishVersion(site, request, { facts, environment, from, origin });
   });
