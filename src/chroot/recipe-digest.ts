@@ -1,25 +1,14 @@
 /** What decides what a tree holds, in one number: when it changes, the tree is built again. */
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import { mirrorOf } from './apt-sources.ts';
+import { digestsBeside } from './playbook-digest.ts';
 import type { Recipe } from './recipe.ts';
 import type { Source } from './source.ts';
-import { listTree } from './tree-digest.ts';
 
 /** Grows when the same recipe makes another tree with this program than with the one before. */
 const BUILD_FORMAT = 2;
-
-/**
- * Where Ansible looks beside a playbook, and where people by its advice put what they include:
- * https://docs.ansible.com/ansible/latest/tips_tricks/sample_setup.html
- */
-const PLAYBOOK_DIRECTORIES = [
-  ...['action_plugins', 'collections', 'files', 'filter_plugins', 'group_vars', 'handlers'],
-  ...['host_vars', 'library', 'lookup_plugins', 'module_utils', 'roles', 'tasks', 'templates'],
-  ...['test_plugins', 'vars', 'vars_plugins'],
-];
 
 /**
  * Neither the description nor what holds for machines, checks and updates is part of it: these
@@ -43,7 +32,7 @@ export async function recipeDigest(recipe: Recipe, aptMirror: string | undefined
     playbook: playbook && {
       variables: playbook.variables,
       text: await hashOf(recipe, playbook.file),
-      ...(await besidePlaybook(playbook.file)),
+      ...(await digestsBeside(playbook.file).catch(unreadable(recipe, playbook.file))),
     },
   };
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
@@ -55,33 +44,17 @@ function fromMirror(source: Source, aptMirror: string | undefined): Source {
   return mirror === mirrorOf(source, undefined) ? source : { ...source, mirror };
 }
 
-/** Links in them are not followed. */
-async function besidePlaybook(file: string): Promise<Readonly<Record<string, string>>> {
-  const digests: Record<string, string> = {};
-  for (const name of PLAYBOOK_DIRECTORIES) {
-    const path = join(dirname(file), name);
-    const found = await stat(path).catch(() => undefined);
-    if (found?.isDirectory() === true) digests[name] = await digestOfDirectory(path);
-  }
-  return digests;
-}
-
-/** Without what Python itself writes beside the plugins that it reads. */
-async function digestOfDirectory(path: string): Promise<string> {
-  const lines = (await listTree(path)).filter((line) => !/\/__pycache__[ /]/.test(line));
-  return createHash('sha256').update(lines.join('\n')).digest('hex');
-}
-
 async function hashOf(recipe: Recipe, path: string): Promise<string> {
-  try {
-    return createHash('sha256')
-      .update(await readFile(path))
-      .digest('hex');
-  } catch (error) {
-    throw new SettingsError(`"${path}", which recipe "${recipe.file}" names, cannot be read.`, {
+  const bytes = await readFile(path).catch(unreadable(recipe, path));
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+function unreadable({ file }: Recipe, path: string): (error: unknown) => never {
+  return (error) => {
+    throw new SettingsError(`"${path}", which recipe "${file}" names, cannot be read.`, {
       details: [(error as Error).message],
       hint: 'Put it there, or correct the recipe; a relative path begins where the recipe is.',
       cause: error,
     });
-  }
+  };
 }

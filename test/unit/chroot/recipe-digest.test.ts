@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execa } from 'execa';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -123,9 +124,28 @@ describe('the digest of a recipe', () => {
       write(`${path}/main.yml`, 'one');
       mkdirSync(join(dir, path, '__pycache__'));
       write(`${path}/__pycache__/filter.pyc`, 'x');
+      for (const name of ['.galaxy_install_info', '.main.yml.swp', 'main.yml~'])
+        write(`${path}/${name}`, 'x');
+      await execa('mkfifo', [join(dir, path, '.#lock')]);
       expect(await digestOf(BASE)).toBe(one);
+      chmodSync(join(dir, path, 'main.yml'), 0o755);
+      expect(await digestOf(BASE)).not.toBe(one);
     },
   );
+
+  it('changes with what links beside the playbook lead to, and ends where they go round', async () => {
+    mkdirSync(join(dir, 'roles'));
+    mkdirSync(join(dir, 'shared/tasks'), { recursive: true });
+    write('shared/tasks/main.yml', 'one');
+    symlinkSync('../shared', join(dir, 'roles/web'));
+    symlinkSync('..', join(dir, 'shared/tasks/round'));
+    symlinkSync('nowhere', join(dir, 'roles/dangling'));
+    await execa('mkfifo', [join(dir, 'roles/fifo')]);
+    const before = await digestOf(BASE);
+    expect(await digestOf(BASE)).toBe(before);
+    write('shared/tasks/main.yml', 'two');
+    expect(await digestOf(BASE)).not.toBe(before);
+  });
 
   it('does not ask for what is beside other files', async () => {
     const text = BASE.replace(/^playbook.*\n/gm, '');
