@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import type { Site } from './build-site.ts';
 import { treeCommand } from './build-command.ts';
-import { withoutHeld } from './held-packages.ts';
+import { heldPackages } from './held-packages.ts';
 import { withoutServices } from './no-services.ts';
 import { requirePackageManager, runAll } from './package-manager.ts';
 import { runPlaybook } from './playbook.ts';
@@ -21,9 +21,12 @@ export async function installPackages(site: Site, recipe: Recipe): Promise<void>
   if (recipe.packages.length === 0) return;
   site.progress.step(`installing ${recipe.packages.length} packages`);
   const manager = await requirePackageManager(site.tree, recipe);
-  const { packages, held } = await withoutHeld(site.tree, recipe.packages);
-  for (const name of held) site.how.onLine(`${name} is held, and stays as it is.`);
-  await runManager(site, recipe, [...manager.install(packages), ...manager.clean]);
+  const held = await heldPackages(site.tree);
+  const packages = recipe.packages.filter((name) => !held.has(name));
+  for (const name of recipe.packages) {
+    if (held.has(name)) site.how.onLine(`${name} is held, and stays as it is.`);
+  }
+  await runManager(site, recipe, [...manager.install(packages, held), ...manager.clean]);
 }
 
 /** Newer packages in a copy of the current tree. */

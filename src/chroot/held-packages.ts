@@ -6,18 +6,12 @@ const STATUS = '/var/lib/dpkg/status';
 const MAX_BYTES = 64 * 1024 * 1024;
 
 /**
- * Takes out what is held and there: apt-get(8) fails when it is told to install a held package of
- * which there is a newer version, and its option to go on would change all that are held.
+ * What is held and there, none in a tree without dpkg. It is not to be installed again: apt-get(8)
+ * fails when it is told so and there is a newer version, and its option to go on would change all
+ * that are held.
  */
-export async function withoutHeld(
-  tree: string,
-  packages: readonly string[],
-): Promise<{ readonly packages: readonly string[]; readonly held: readonly string[] }> {
-  const names = heldNames((await readInTree(tree, STATUS, MAX_BYTES)) ?? '');
-  return {
-    packages: packages.filter((word) => !names.has(word)),
-    held: packages.filter((word) => names.has(word)),
-  };
+export async function heldPackages(tree: string): Promise<ReadonlySet<string>> {
+  return heldNames((await readInTree(tree, STATUS, MAX_BYTES)) ?? '');
 }
 
 /**

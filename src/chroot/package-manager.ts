@@ -12,7 +12,8 @@ type Command = readonly string[];
 
 export interface PackageManager {
   readonly name: 'apt' | 'dnf';
-  readonly install: (packages: readonly string[]) => readonly Command[];
+  /** @param held packages that the tree holds: one that gets another version is not held meanwhile. */
+  readonly install: (packages: readonly string[], held?: ReadonlySet<string>) => readonly Command[];
   /** For packages that another tool installed: one with a version keeps it. */
   readonly hold: (packages: readonly string[]) => readonly Command[];
   readonly upgrade: readonly Command[];
@@ -65,16 +66,24 @@ const APT_PIN = /^([^=]+)=/;
 
 const apt: PackageManager = {
   name: 'apt',
-  install: (packages) => [
+  install: (packages, held) => [
     APT_UPDATE,
-    ...marks('unhold', packages),
+    // apt-mark(8) knows no package that is neither there nor a candidate of the tree's preferences.
+    ...marks(
+      'unhold',
+      aptPins(packages).filter((name) => held?.has(name)),
+    ),
     [...APT, ...downgrades(packages), 'install', '--', ...packages],
-    ...marks('hold', packages),
+    ...marks('hold', aptPins(packages)),
   ],
-  hold: (packages) => marks('hold', packages),
+  hold: (packages) => marks('hold', aptPins(packages)),
   upgrade: [APT_UPDATE, [...APT, 'dist-upgrade']],
   // With the lists, apt-mark(8) also knows what a step of the recipe has taken away again.
-  refresh: (packages) => [APT_UPDATE, ...marks('hold', packages), [...APT, 'dist-upgrade']],
+  refresh: (packages) => [
+    APT_UPDATE,
+    ...marks('hold', aptPins(packages)),
+    [...APT, 'dist-upgrade'],
+  ],
   look: {
     commands: [
       [...APT_UPDATE, ...APT_LOOK],
@@ -102,8 +111,7 @@ function aptPins(packages: readonly string[]): readonly string[] {
  * apt-get(8), dist-upgrade leaves a held package as it is, and the same when it is simulated.
  * A version of a recipe's own outranks the one that the chroot which it extends holds.
  */
-function marks(mark: 'hold' | 'unhold', packages: readonly string[]): readonly Command[] {
-  const names = aptPins(packages);
+function marks(mark: 'hold' | 'unhold', names: readonly string[]): readonly Command[] {
   return names.length === 0 ? [] : [['/usr/bin/apt-mark', '--quiet', mark, '--', ...names]];
 }
 
