@@ -23,7 +23,8 @@ export function operatorsTag(
 }
 
 function runnersEnvironment(tmpDir: string | undefined): readonly string[] | undefined {
-  const runner = findRunner(tmpDir);
+  // sudo takes TMPDIR away; what else only a stage has tells who is in between.
+  const runner = findRunner(tmpDir ?? '');
   // The host's init, where the Runner is gone.
   if (runner === undefined || runner.pid === 1) return undefined;
   return readEnvironment(runner.pid);
